@@ -1,0 +1,1 @@
+"""Everything that talks to a model server, and the protocol they all share."""

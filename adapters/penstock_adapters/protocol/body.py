@@ -1,0 +1,98 @@
+"""A body is lazy, in levels: L0 the wire form (enough to forward), L1 the message (enough to validate, rewire, re-encode).
+
+L2, numpy arrays, is `tensors.to_array(tensor)`, computed by who needs it. `rest()` and `grpc()` are the identity when the
+wire form can be forwarded, so a pass-through request is decoded only as far as its check needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from penstock_adapters.protocol import grpc_codec, rest_codec
+from penstock_adapters.protocol.limits import DEFAULT_LIMITS, Limits
+from penstock_adapters.protocol.message import Buffer, RequestMessage, ResponseMessage
+
+
+class RestWire(msgspec.Struct, frozen=True, gc=False):
+    """A REST body: its bytes in order, and the length of the JSON part (None = all of it is JSON, nothing binary)."""
+
+    parts: tuple[Buffer, ...]
+    header_length: int | None = None
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.parts))
+
+
+class RequestBody:
+    """An inference request's body, made from a REST wire form, a gRPC message, or a decoded message."""
+
+    __slots__ = ("_limits", "_message", "_plain", "_rest", "_wire_grpc")
+
+    def __init__(
+        self,
+        *,
+        rest: RestWire | None = None,
+        grpc: Any = None,
+        message: RequestMessage | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._rest = rest
+        self._wire_grpc = grpc
+        self._message = message
+        self._plain = False
+        self._limits = limits
+
+    @property
+    def message(self) -> RequestMessage:
+        """L1. Raises InvalidArgument or TooLarge, and nothing else, on garbage."""
+        if self._message is None:
+            if self._rest is not None:
+                self._message, self._plain = rest_codec.decode_request(self._rest, self._limits)
+            else:
+                self._message = grpc_codec.decode_request(self._wire_grpc, self._limits)
+        return self._message
+
+    def rest(self) -> RestWire:
+        """The request as REST with binary tensors, all outputs asked for in binary. The identity if it came that way."""
+        message = self.message
+        if self._plain and self._rest is not None:
+            return self._rest
+        return rest_codec.encode_request(message)
+
+    def grpc(self, model_name: str, model_version: str) -> Any:
+        """The request as a ModelInferRequest with raw contents, addressed to the model given."""
+        return grpc_codec.encode_request(self.message, model_name, model_version)
+
+
+class ResponseBody:
+    """An inference response's body: what the backend sent, or what was computed here."""
+
+    __slots__ = ("_message", "_rest")
+
+    def __init__(self, message: ResponseMessage, *, rest: RestWire | None = None) -> None:
+        self._message = message
+        self._rest = rest
+
+    @property
+    def message(self) -> ResponseMessage:
+        return self._message
+
+    def renamed(self, model_name: str, model_version: str) -> ResponseBody:
+        """The same answer under the name that was asked for; the wire form survives if nothing changes."""
+        message = self._message
+        if message.model_name == model_name and message.model_version == model_version:
+            return self
+        return ResponseBody(msgspec.structs.replace(message, model_name=model_name, model_version=model_version))
+
+    def rest(self, request: RequestMessage) -> RestWire:
+        """The answer in the form the request asked for, output by output. The identity if the backend did just that."""
+        if self._rest is not None and rest_codec.all_binary(request):
+            return self._rest
+        return rest_codec.encode_response(self._message, request)
+
+    def grpc(self) -> Any:
+        """The answer as a ModelInferResponse with raw contents (protocol policy 6.10)."""
+        return grpc_codec.encode_response(self._message)
