@@ -1,0 +1,5 @@
+"""Shared fixtures live in tests/support; here they are exposed to every test."""
+
+from __future__ import annotations
+
+from tests.support.triton import triton as triton
