@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from tests.support.triton import triton as triton
+pytest_plugins = ["tests.support.triton"]

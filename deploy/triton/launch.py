@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
-"""Start the Triton server that setup.py installed, on loopback ports. Standard library only.
+"""Start the Triton server that setup.py installed, on loopback ports. Standard library only; from the repository's root:
 
-python deploy/triton/launch.py --repository R --http-port 8000 --grpc-port 8001 --metrics-port 8002 --load digits
+python -m deploy.triton.launch --repository R --http-port 8000 --grpc-port 8001 --metrics-port 8002 --load digits
 """
 
 from __future__ import annotations

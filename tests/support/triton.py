@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from deploy.triton.launch import Ports
+
 from tests.support.triton_models import write_models
 
 ROOT = Path(__file__).resolve().parents[2]
