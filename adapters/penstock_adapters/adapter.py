@@ -7,11 +7,11 @@ An adapter serves one endpoint of one backend, owns its connections, and transla
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from penstock_adapters.protocol.message import ModelMetadata
+from penstock_adapters.protocol.message import Json, ModelMetadata
 from penstock_adapters.protocol.request import InferenceRequest, InferenceResponse
 
 ModelState = Literal["READY", "UNAVAILABLE", "LOADING", "UNLOADING", "UNKNOWN"]
@@ -84,14 +84,14 @@ class Repository(Protocol):
 class Configured(Protocol):
     """The power to tell a model's configuration, as Triton's ModelConfig in JSON form."""
 
-    async def config(self, name: str, version: str) -> Mapping[str, Any]: ...
+    async def config(self, name: str, version: str) -> Mapping[str, Json]: ...
 
 
 @runtime_checkable
 class Statistics(Protocol):
     """The power to tell a model's statistics, as Triton's `model_stats` entries in JSON form."""
 
-    async def statistics(self, name: str, version: str) -> Sequence[Mapping[str, Any]]: ...
+    async def statistics(self, name: str, version: str) -> Sequence[Mapping[str, Json]]: ...
 
 
 Connect = Callable[[EndpointSpec], Awaitable[Adapter]]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from penstock_adapters.protocol.message import Json
 
 API_VERSION: Final = "penstock/v1"
 
@@ -252,7 +254,7 @@ class Resource(Frozen):
     def key(self) -> tuple[Kind, str]:
         return self.kind, self.metadata.name
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> dict[str, Json]:
         """The resource as a manifest: what `export` writes and `apply` reads. Defaults are left out."""
         metadata = self.metadata.model_dump(by_alias=True, exclude_defaults=True, mode="json")
         spec = self.spec.model_dump(by_alias=True, exclude_defaults=True, mode="json")

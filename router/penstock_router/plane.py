@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from penstock_adapters.adapter import IndexEntry
-from penstock_adapters.protocol.message import ModelMetadata, Signature
+from penstock_adapters.protocol.message import Json, ModelMetadata, Signature
 from penstock_router.service import Service
 
 
@@ -51,11 +51,11 @@ class DataPlane(Protocol):
         """Raises Unavailable("model_not_ready") while the signature is not known."""
         ...
 
-    def config(self, name: str, version: str) -> Mapping[str, Any]:
+    def config(self, name: str, version: str) -> Mapping[str, Json]:
         """Triton's ModelConfig in JSON form, with what perf_analyzer reads (protocol.md sections 3.5 and 5)."""
         ...
 
-    def statistics(self, name: str, version: str) -> Sequence[Mapping[str, Any]]:
+    def statistics(self, name: str, version: str) -> Sequence[Mapping[str, Json]]:
         """Triton's `model_stats` entries in JSON form; name "" = every model."""
         ...
 

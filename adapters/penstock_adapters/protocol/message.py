@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 ParameterValue = str | bool | int | float
 Parameters = Mapping[str, ParameterValue]
 NO_PARAMETERS: Final[Parameters] = MappingProxyType({})
+
+Json = Any
+"""A JSON value that is passed on or printed, and never reasoned about: a backend's configuration, a manifest."""
 
 Buffer = bytes | memoryview
 """Raw tensor data: little-endian elements without padding; BYTES elements are uint32 length + bytes, repeated."""
