@@ -96,6 +96,8 @@ class PenstockError(Exception):
     """The root. Never raised itself: a subclass names the code, `reason` names the row of the text table."""
 
     code: ClassVar[Code] = Code.INTERNAL
+    served_by = ""
+    """The deployment that failed, where one was called; set by the layer that called it, for metrics and headers."""
 
     def __init__(self, reason: str, /, **fields: object) -> None:
         self.reason = reason

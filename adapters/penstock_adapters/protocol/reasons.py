@@ -73,6 +73,7 @@ REASONS: Final[dict[str, str]] = {
     "deadline_exceeded": "the deadline of {timeout_ms} ms passed",
     # -- readiness (503) --
     "model_not_ready": "model '{model}' is not ready",
+    "required_not_ready": "a model that is marked as required is not ready",
     "no_endpoint": "no endpoint of model '{model}' is healthy",
     "draining": "the server is shutting down",
     "not_loaded_yet": "the server has not loaded its configuration yet",

@@ -1,0 +1,263 @@
+"""The live side of the table: endpoints with their adapters, and what is known of each deployment.
+
+The table says where a call may go; the fleet says who is there now. It is changed by `prepare` (before a new table
+serves) and `retire` (after it does), so a request never meets an endpoint that is closed or a model that is unloaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from penstock_adapters.adapter import Adapter, Connect, EndpointSpec, Repository
+from penstock_adapters.protocol.errors import InvalidArgument, PenstockError
+from penstock_adapters.protocol.message import Signature
+from penstock_registry.kinds import BackendSpec
+from penstock_registry.kinds import Endpoint as EndpointManifest
+from penstock_router.balance import Load
+from penstock_router.metrics import Metrics
+from penstock_router.plan import Replica
+
+State = Literal["PENDING", "LOADING", "READY", "FAILED", "UNLOADING"]
+DRAIN_S: Final = 30.0
+"""An endpoint or model that is no longer routed to gets this long to end the calls it has."""
+
+
+class LiveEndpoint:
+    """One server of a backend, as this process sees it."""
+
+    __slots__ = ("adapter", "backend", "failures", "limit", "load", "name", "spec", "suspected", "up", "weight")
+
+    def __init__(self, backend: str, name: str, adapter: Adapter, spec: BackendSpec, weight: int) -> None:
+        self.backend = backend
+        self.name = name
+        self.adapter = adapter
+        self.spec = spec
+        self.limit = spec.limits.max_in_flight
+        self.load = Load()
+        self.weight = weight
+        self.up = True
+        self.failures = 0
+        self.suspected = asyncio.Event()
+        """Set by a call that could not reach the server: probe now, don't wait for the interval."""
+
+    @property
+    def in_process(self) -> bool:
+        return not self.spec.endpoints
+
+    def probed(self, *, answered: bool) -> None:
+        """One health check ended: up at the first answer, down after as many failures as the backend allows."""
+        self.failures = 0 if answered else self.failures + 1
+        if answered:
+            self.up = True
+        elif self.failures >= self.spec.health.unhealthy_after:
+            self.up = False
+
+
+class Deployed:
+    """One deployment, as this process sees it. `ready_on` holds the names of the endpoints that have it."""
+
+    __slots__ = ("platform", "ready_on", "reason", "replica", "signature", "state")
+
+    def __init__(self, replica: Replica, signature: Signature | None) -> None:
+        self.replica = replica
+        self.signature = signature
+        self.state: State = "PENDING"
+        self.reason = "not checked yet"
+        self.ready_on: frozenset[str] = frozenset()
+        self.platform = ""
+
+    def set(self, state: State, reason: str = "") -> None:
+        self.state = state
+        self.reason = reason
+
+    def serves_on(self, endpoint: LiveEndpoint) -> bool:
+        """May a call be sent there? A deployment on a remote server that nobody has checked yet may: the server knows."""
+        if not endpoint.up:
+            return False
+        if self.state == "READY":
+            return endpoint.name in self.ready_on
+        return self.state == "PENDING" and not endpoint.in_process
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A deployment the table will route to, and its declared signature if it has one."""
+
+    replica: Replica
+    signature: Signature | None
+
+
+def artifact_path(uri: str) -> str:
+    """The local path of a `file:` URI (or a plain path). Raises InvalidArgument for other schemes."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
+        raise InvalidArgument("manifest_invalid", where="artifact", problem=f"{uri} is not a file: URI")
+    return str(Path(unquote(parts.path)))
+
+
+def endpoint_specs(backend: str, spec: BackendSpec) -> list[tuple[EndpointSpec, int]]:
+    """What to connect to, and each one's weight. A backend without endpoints runs in this process."""
+    rows = spec.endpoints or (EndpointManifest(),)
+    return [
+        (
+            EndpointSpec(
+                name=backend,
+                platform=spec.platform,
+                url=row.url,
+                grpc_url=row.grpc,
+                connections_max=spec.limits.connections,
+                options=spec.options,
+            ),
+            row.weight,
+        )
+        for row in rows
+    ]
+
+
+class Fleet:
+    """Every endpoint and deployment of this process."""
+
+    def __init__(self, platforms: Mapping[str, Connect], metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._platforms = platforms
+        self._metrics = metrics
+        self._clock = clock
+        self._specs: dict[str, BackendSpec] = {}
+        self._endpoints: dict[str, tuple[LiveEndpoint, ...]] = {}
+        self._deployed: dict[str, Deployed] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.changed = asyncio.Event()
+        """Set when there are endpoints or deployments to look at; the observer clears it."""
+
+    def endpoints(self, backend: str) -> tuple[LiveEndpoint, ...]:
+        return self._endpoints.get(backend, ())
+
+    def all_endpoints(self) -> Iterable[LiveEndpoint]:
+        return [endpoint for pool in self._endpoints.values() for endpoint in pool]
+
+    def deployed(self, deployment: str) -> Deployed | None:
+        return self._deployed.get(deployment)
+
+    def all_deployed(self) -> Iterable[Deployed]:
+        return list(self._deployed.values())
+
+    def is_ready(self, replica: Replica) -> bool:
+        """Is it READY on an endpoint that is up?"""
+        known = self._deployed.get(replica.deployment)
+        if known is None or known.state != "READY":
+            return False
+        return any(e.up and e.name in known.ready_on for e in self.endpoints(replica.backend))
+
+    async def prepare(self, backends: Mapping[str, BackendSpec], wanted: Iterable[Wanted]) -> None:
+        """Connect what is new and start loading what is new; nothing is taken away yet."""
+        for name, spec in backends.items():
+            if self._specs.get(name) != spec:
+                old = self._endpoints.get(name, ())
+                self._endpoints[name] = await self._connect(name, spec)
+                self._specs[name] = spec
+                self._forget_readiness(name)
+                self._close_later(old)
+        for want in wanted:
+            known = self._deployed.get(want.replica.deployment)
+            if known is None or known.replica != want.replica:
+                known = self._deployed[want.replica.deployment] = Deployed(want.replica, want.signature)
+                self._start_load(known)
+            elif want.signature is not None:
+                known.signature = want.signature
+        self.changed.set()
+
+    def retire(self, backends: Iterable[str], deployments: Iterable[str]) -> None:
+        """Let go of what no table routes to any more; calls in flight end first."""
+        for name in deployments:
+            gone = self._deployed.pop(name, None)
+            if gone is not None:
+                gone.set("UNLOADING")
+                self._background(self._unload(gone))
+        for name in backends:
+            self._specs.pop(name, None)
+            self._close_later(self._endpoints.pop(name, ()))
+
+    async def aclose(self) -> None:
+        """End every task and close every adapter."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for endpoint in self.all_endpoints():
+            await endpoint.adapter.aclose()
+        self._endpoints.clear()
+
+    async def _connect(self, backend: str, spec: BackendSpec) -> tuple[LiveEndpoint, ...]:
+        connect = self._platforms.get(spec.platform)
+        if connect is None:
+            known = ", ".join(sorted(self._platforms))
+            problem = f"'{spec.platform}' is not a platform; there are {known}"
+            raise InvalidArgument("manifest_invalid", where=f"Backend {backend}: spec.platform", problem=problem)
+        pool = []
+        for at, (endpoint, weight) in enumerate(endpoint_specs(backend, spec)):
+            label = endpoint.url or endpoint.grpc_url or f"in-process-{at}"
+            pool.append(LiveEndpoint(backend, label, await connect(endpoint), spec, weight))
+        return tuple(pool)
+
+    def _forget_readiness(self, backend: str) -> None:
+        for known in self._deployed.values():
+            if known.replica.backend == backend:
+                known.ready_on = frozenset()
+                known.set("PENDING", "the backend has changed")
+                self._start_load(known)
+
+    def _start_load(self, known: Deployed) -> None:
+        """A model in this process is ours to load; a remote one is watched by the observer."""
+        pool = self.endpoints(known.replica.backend)
+        if pool and pool[0].in_process and isinstance(pool[0].adapter, Repository):
+            known.set("LOADING")
+            self._background(self._load(known, pool[0], pool[0].adapter))
+
+    async def _load(self, known: Deployed, endpoint: LiveEndpoint, repository: Repository) -> None:
+        replica = known.replica
+        started = self._clock()
+        try:
+            path = artifact_path(replica.artifact) if replica.artifact else ""
+            await repository.load(replica.remote_name, replica.remote_version, artifact=path, sha256=replica.sha256)
+            metadata = await endpoint.adapter.metadata(replica.remote_name, replica.remote_version)
+        except PenstockError as error:
+            known.set("FAILED", error.text)
+            return
+        if known.signature is None:
+            known.signature = Signature(metadata.inputs, metadata.outputs)
+        known.platform = metadata.platform
+        known.ready_on = frozenset((endpoint.name,))
+        known.set("READY")
+        self._metrics.load_duration.cell(replica.backend).observe(self._clock() - started)
+
+    async def _unload(self, gone: Deployed) -> None:
+        replica = gone.replica
+        current = self._deployed.get(replica.deployment)
+        same = current is not None and (current.replica.remote_name, current.replica.remote_version) == (
+            replica.remote_name,
+            replica.remote_version,
+        )
+        if same:  # It was replaced by one of the same name, which the load already took the place of.
+            return
+        for endpoint in self.endpoints(replica.backend):
+            if endpoint.in_process and isinstance(endpoint.adapter, Repository):
+                await endpoint.adapter.unload(replica.remote_name, replica.remote_version)
+
+    def _close_later(self, pool: tuple[LiveEndpoint, ...]) -> None:
+        if pool:
+            self._background(self._close(pool))
+
+    async def _close(self, pool: tuple[LiveEndpoint, ...]) -> None:
+        give_up = self._clock() + DRAIN_S
+        while any(e.load.in_flight for e in pool) and self._clock() < give_up:  # noqa: ASYNC110 - rare, and bounded
+            await asyncio.sleep(0.05)
+        for endpoint in pool:
+            await endpoint.adapter.aclose()
+
+    def _background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

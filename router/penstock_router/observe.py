@@ -1,0 +1,139 @@
+"""Finds out who is up and what is ready: one loop per endpoint, paced so that looking never costs more than serving."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from penstock_adapters.adapter import IndexEntry, Repository
+from penstock_adapters.protocol.errors import PenstockError
+from penstock_adapters.protocol.message import Signature
+from penstock_router.fleet import Deployed, Fleet, LiveEndpoint
+from penstock_router.metrics import Metrics
+
+PROBE_TIMEOUT_S: Final = 2.0
+LISTING_SHARE: Final = 20
+"""After listing a server's models wait at least this many times as long as it took (100,000 models make a long list)."""
+
+
+class Observer:
+    """Keeps a fleet's `up` and `ready_on` true. `run` ends only when it is cancelled."""
+
+    def __init__(self, fleet: Fleet, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._fleet = fleet
+        self._metrics = metrics
+        self._clock = clock
+        self._loops: dict[LiveEndpoint, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        try:
+            while True:
+                self._fleet.changed.clear()
+                self._follow(set(self._fleet.all_endpoints()))
+                await self._fleet.changed.wait()
+        finally:
+            for task in self._loops.values():
+                task.cancel()
+            await asyncio.gather(*self._loops.values(), return_exceptions=True)
+
+    def _follow(self, endpoints: set[LiveEndpoint]) -> None:
+        for gone in self._loops.keys() - endpoints:
+            self._loops.pop(gone).cancel()
+        loop = asyncio.get_running_loop()
+        for endpoint in endpoints:
+            if endpoint.in_process:
+                continue
+            task = self._loops.get(endpoint)
+            if task is None:
+                self._loops[endpoint] = loop.create_task(self._watch(endpoint))
+            else:
+                endpoint.suspected.set()  # New deployments may have come: look now.
+
+    async def _watch(self, endpoint: LiveEndpoint) -> None:
+        interval = endpoint.spec.health.interval_s
+        up = self._metrics.backend_up.cell(endpoint.backend, endpoint.name)
+        while True:
+            endpoint.suspected.clear()
+            started = self._clock()
+            endpoint.probed(answered=await self._answers(endpoint))
+            up.value = float(endpoint.up)
+            if endpoint.up:
+                await self._look(endpoint)
+            pause = interval if endpoint.up else min(interval, 0.5)
+            pause = max(pause, (self._clock() - started) * LISTING_SHARE) if endpoint.up else pause
+            if endpoint.failures:
+                pause = min(pause, 0.25)
+            try:
+                await asyncio.wait_for(endpoint.suspected.wait(), pause)
+                await asyncio.sleep(min(0.05, pause))  # Many failures at once are one reason to look.
+            except TimeoutError:
+                continue
+
+    async def _answers(self, endpoint: LiveEndpoint) -> bool:
+        try:
+            return await asyncio.wait_for(endpoint.adapter.ready(), PROBE_TIMEOUT_S)
+        except (TimeoutError, PenstockError):
+            return False
+
+    async def _look(self, endpoint: LiveEndpoint) -> None:
+        mine = [known for known in self._fleet.all_deployed() if known.replica.backend == endpoint.backend]
+        if not mine:
+            return
+        try:
+            listed = await self._listing(endpoint)
+            for known in mine:
+                ready = await self._is_ready(endpoint, known, listed)
+                self._note(endpoint, known, ready=ready, listed=listed)
+                if ready and not known.platform:
+                    await self._learn(endpoint, known)
+        except (TimeoutError, PenstockError):
+            return  # It stopped answering in the middle: the next probe says so.
+
+    async def _listing(self, endpoint: LiveEndpoint) -> dict[tuple[str, str], IndexEntry] | None:
+        if not isinstance(endpoint.adapter, Repository):
+            return None
+        entries = await asyncio.wait_for(endpoint.adapter.index(), PROBE_TIMEOUT_S * 5)
+        return {(entry.name, entry.version): entry for entry in entries}
+
+    async def _is_ready(
+        self, endpoint: LiveEndpoint, known: Deployed, listed: Mapping[tuple[str, str], IndexEntry] | None
+    ) -> bool:
+        replica = known.replica
+        if listed is not None:
+            entry = listed.get((replica.remote_name, replica.remote_version))
+            return entry is not None and entry.state == "READY"
+        ready = endpoint.adapter.ready(replica.remote_name, replica.remote_version)
+        return await asyncio.wait_for(ready, PROBE_TIMEOUT_S)
+
+    def _note(
+        self,
+        endpoint: LiveEndpoint,
+        known: Deployed,
+        *,
+        ready: bool,
+        listed: Mapping[tuple[str, str], IndexEntry] | None,
+    ) -> None:
+        others = known.ready_on - {endpoint.name}
+        known.ready_on = others | {endpoint.name} if ready else others
+        if known.ready_on:
+            if known.state != "READY":
+                known.set("READY")
+            return
+        replica = known.replica
+        entry = listed.get((replica.remote_name, replica.remote_version)) if listed is not None else None
+        if entry is not None and entry.state == "LOADING":
+            known.set("LOADING")
+        else:
+            said = f": {entry.reason}" if entry is not None and entry.reason else ""
+            known.set("FAILED", f"backend '{replica.backend}' does not have {replica.remote_name} ready{said}")
+
+    async def _learn(self, endpoint: LiveEndpoint, known: Deployed) -> None:
+        """Ask once what a model takes; a declared signature stays the judge."""
+        replica = known.replica
+        metadata = await asyncio.wait_for(
+            endpoint.adapter.metadata(replica.remote_name, replica.remote_version), PROBE_TIMEOUT_S
+        )
+        known.platform = metadata.platform
+        if known.signature is None:
+            known.signature = Signature(metadata.inputs, metadata.outputs)
