@@ -1,0 +1,1 @@
+"""Benchmarks of the bars in docs/performance.md: `python -m tests.bench`."""
