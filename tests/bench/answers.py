@@ -34,7 +34,7 @@ class Checker:
             return
         try:
             text = complaint(self.calls[index], self._read(body, header_length))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             text = f"not an answer: {error!r}"
         if text:
             self.wrong += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +24,8 @@ class Environment(msgspec.Struct, frozen=True):
 
 NAIVE: Final = Environment("naive", ("fastapi==0.165.0", "uvicorn==0.54.0", "httptools", "uvloop", "httpx==0.28.1"))
 # uvloop 0.22 and later break MLServer's worker processes; with parallel_workers 0 it is still the safe choice.
-MLSERVER: Final = Environment("mlserver", ("mlserver==1.7.1", "onnxruntime==1.23.2", "uvloop<0.22"), (3, 13))
-KSERVE: Final = Environment("kserve", ("kserve==0.21.0", "onnxruntime==1.23.2"), (3, 14))
+MLSERVER: Final = Environment("mlserver", ("mlserver==1.7.1", "onnxruntime==1.31.1", "uvloop<0.22"), (3, 13))
+KSERVE: Final = Environment("kserve", ("kserve==0.21.0", "onnxruntime==1.31.1"), (3, 14))
 
 
 class NotInstalled(Exception):
@@ -39,15 +40,15 @@ def ensure(environment: Environment, root: Path = ROOT) -> Path:
     home = root / environment.name
     python, stamp = home / "bin" / "python", home / "installed.txt"
     content = "\n".join(environment.requirements)
-    if stamp.is_file() and stamp.read_text() == content:
-        return python
-    print(f"[bench] installing {', '.join(environment.requirements)} into {home}", flush=True)
-    _run([sys.executable, "-m", "venv", "--clear", str(home)], environment.name)
-    _run(
-        [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *environment.requirements],
-        environment.name,
-    )
-    stamp.write_text(content)
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / f"{environment.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once would wipe each other's environment
+        if not stamp.is_file() or stamp.read_text() != content:
+            print(f"[bench] installing {', '.join(environment.requirements)} into {home}", flush=True)
+            _run([sys.executable, "-m", "venv", "--clear", str(home)], environment.name)
+            pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+            _run([*pip, *environment.requirements], environment.name)
+            stamp.write_text(content)
     return python
 
 

@@ -48,7 +48,7 @@ def read_answer(body: bytes, header_length: int | None) -> Answer:
     outputs = []
     for output in document["outputs"]:
         dtype, shape = DTYPES[output["datatype"]], tuple(output["shape"])
-        size = output.get("parameters", {}).get("binary_data_size")
+        size = (output.get("parameters") or {}).get("binary_data_size")  # KServe sends null
         if size is None:
             array = np.array(output["data"], dtype).reshape(shape)
         else:
@@ -57,7 +57,7 @@ def read_answer(body: bytes, header_length: int | None) -> Answer:
         outputs.append(Tensor(output["name"], array))
     if header_length is not None and offset != len(body):
         raise ValueError(f"{len(body) - offset} bytes are left over")
-    return Answer(document["model_name"], document.get("id", ""), tuple(outputs))
+    return Answer(document["model_name"], document.get("id") or "", tuple(outputs))
 
 
 def write_answer(model: str, id_: str, outputs: tuple[Tensor, ...], *, binary: bool) -> tuple[bytes, list[memoryview]]:

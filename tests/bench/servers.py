@@ -70,13 +70,14 @@ def running(
     cpus: Sequence[int] = SERVER_CPUS,
     ready: Callable[[int], bool] = accepts,
     timeout_s: float = START_TIMEOUT_S,
+    cwd: Path = REPOSITORY,
 ) -> Iterator[Server]:
     """The server while the block runs. Raises NotStarted when it is not ready in time or ends by itself."""
     log = work / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(part) for part in command],
-            cwd=REPOSITORY,
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
