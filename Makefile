@@ -1,36 +1,57 @@
-# Penstock's commands. `make` lists them.
+# Penstock's commands. `make` lists them. Every one does its own set-up; the first takes a minute or two, the rest none.
 SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+export DEMO_STARTED := $(shell date +%s.%N)
 
-.PHONY: help setup demo test check bench fmt
+.PHONY: help setup demo test check bench fmt clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@echo
+	@echo 'make demo ONCE=1 ends after the predictions; PYTHON=/path/to/python chooses the Python of $(VENV).'
 
-setup: $(STAMP)  ## virtualenv with everything pinned by hash
+setup: $(STAMP)  ## a virtualenv with everything the lock names, checked by hash
 
+# The stamp is newer than what it was made from, or it is made again.
 $(STAMP): requirements.lock pyproject.toml
-	@echo "[setup] creating $(VENV) with $$($(PYTHON) --version)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "[setup] installing the locked packages (about 700 MB on disk, a minute when they are cached)"
-	@$(BIN)/pip install -q --require-hashes -r requirements.lock
-	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
-	@touch $@
+	@started=$$(date +%s); \
+	 if ! test -x $(BIN)/python; then \
+	   python=$$(PYTHON='$(PYTHON)' deploy/setup/find_python.sh); \
+	   echo "[setup] creating $(VENV) with $$($$python --version) ($$python)"; \
+	   $$python -m venv $(VENV); \
+	 fi; \
+	 echo "[setup] installing the locked packages (750 MB on disk; about a minute when they are cached)"; \
+	 $(PIP) install --require-hashes -r requirements.lock; \
+	 $(PIP) install --no-deps --no-build-isolation -e .; \
+	 touch $@; \
+	 echo "[setup] done in $$(( $$(date +%s) - started )) s"
 
-test: setup  ## everything, against real servers
+demo: setup  ## serve real digits from ONNX Runtime and a real Triton, and show predictions
+	@$(BIN)/python deploy/demo/demo.py
+
+test: setup  ## everything, against real servers: Triton, PostgreSQL, Redis
+	@tests/support/install_servers.sh
+	@$(BIN)/python deploy/triton/setup.py
 	$(BIN)/python -m pytest
 
-check: setup  ## the house rules: format, lint, types, imports, tidy
+check: setup  ## the house rules, in under a minute: format, lint, types, imports, tidy, docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_tidy.py tests/test_docs.py
 
-fmt: setup  ## format and fix what can be fixed
+bench: setup  ## Penstock beside nginx, HAProxy, MLServer and KServe; writes docs/performance.md
+	$(BIN)/python -m tests.bench
+
+fmt: setup  ## format, and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+clean:  ## remove what demo and tests left behind; the virtualenv and the caches stay
+	rm -rf .demo .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

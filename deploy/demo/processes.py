@@ -1,0 +1,154 @@
+"""Start servers on free loopback ports, wait until they are ready, and end what was started, by process id."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+STARTED = float(os.environ.get("DEMO_STARTED") or time.time())
+"""When `make demo` began, set-up included."""
+STOP_S = 15.0
+LOG_LINES = 25
+
+
+class FailedError(Exception):
+    """The demonstration cannot go on; the text says why and what to do."""
+
+
+def say(text: str) -> None:
+    """One progress line, with the seconds since the start."""
+    print(f"[{time.time() - STARTED:5.1f} s] {text}", flush=True)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Every port of the demonstration, on 127.0.0.1."""
+
+    http: int
+    grpc: int
+    admin: int
+    triton_http: int
+    triton_grpc: int
+    triton_metrics: int
+
+
+USUAL = Ports(http=8100, grpc=8101, admin=8102, triton_http=8000, triton_grpc=8001, triton_metrics=8002)
+
+
+def choose_ports() -> Ports:
+    """The usual ports, or others where somebody listens already; which is said."""
+    chosen: dict[str, int] = {}
+    with contextlib.ExitStack() as held:  # all held until all are chosen, so that no two are the same
+        for name, usual in vars(USUAL).items():
+            probe = held.enter_context(socket.socket())
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", usual))
+                probe.listen()
+            except OSError:
+                probe = held.enter_context(socket.socket())
+                probe.bind(("127.0.0.1", 0))
+                say(f"port {usual} is taken; {name.replace('_', ' ')} listens on {probe.getsockname()[1]} instead")
+            chosen[name] = probe.getsockname()[1]
+    return Ports(**chosen)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs, and where its log is."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def require_alive(self) -> None:
+        """Raises FailedError, with the end of the log, if it has ended."""
+        code = self.process.poll()
+        if code is not None:
+            raise FailedError(f"{self.name} ended with status {code}. The end of {self.log}:\n{tail(self.log)}")
+
+    def wait_ready(self, port: int, limit_s: float) -> None:
+        """Until GET /v2/health/ready is 200. Raises FailedError, with the end of the log, when that takes too long."""
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            self.require_alive()
+            if status(port, "/v2/health/ready") == http.client.OK:
+                return
+            time.sleep(0.1)
+        raise FailedError(f"{self.name} is not ready after {limit_s:.0f} s. The end of {self.log}:\n{tail(self.log)}")
+
+
+@contextlib.contextmanager
+def running(
+    name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """The server while the block runs; afterwards it and its children are gone."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(environment) if environment is not None else None,
+            start_new_session=True,  # Ctrl-C reaches us only; we then end the servers in order
+        )
+    try:
+        yield Server(name, process, log)
+    finally:
+        stop(name, process)
+
+
+def stop(name: str, process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end; after a while, make it."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            say(f"{name} does not end by itself; killing it")
+    with contextlib.suppress(ProcessLookupError):  # the session it leads is what it left behind, if anything
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def run(command: Sequence[str]) -> str:
+    """A command that ends by itself; its output. Raises FailedError if it fails."""
+    done = subprocess.run(
+        list(command), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120
+    )
+    if done.returncode:
+        raise FailedError(f"`{' '.join(command)}` failed:\n{done.stdout}{done.stderr}".rstrip())
+    return done.stdout
+
+
+def shown(command: Sequence[str]) -> int:
+    """A command whose output the reader sees as it comes; its exit status."""
+    sys.stdout.flush()
+    return subprocess.run(list(command), stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def status(port: int, path: str) -> int:
+    """The status of a GET on loopback, 0 if nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+def tail(log: Path) -> str:
+    """The last lines of a log, indented."""
+    lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+    return "\n".join(f"    {line}" for line in lines) or "    (nothing)"

@@ -1,0 +1,114 @@
+"""How the demonstration looks: tables for people, and a verdict on what they show."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import groupby
+
+from deploy.demo.ask import Asked
+from deploy.demo.processes import Ports
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+SHADES = " ░▒▓█"
+DRAWN = 6
+WIDTH = 118
+SHARE, TOLERANCE = 0.90, 0.06
+"""What digits@1 gets of the route, and how far 450 users may be from it: over four standard deviations."""
+
+
+def everything(asked: Asked) -> bool:
+    """Print it all; True if all of it is as it should be."""
+    console = Console(soft_wrap=True) if not Console().is_terminal else Console()
+    console.print()
+    draw(console, asked)
+    console.print(predictions(asked))
+    console.print(accuracies(asked))
+    return equal_bits(console, asked) & observed_split(console, asked)
+
+
+def draw(console: Console, asked: Asked) -> None:
+    """The first test images, as a person would see them."""
+    console.print(f"[bold]Test images 0 to {DRAWN - 1}[/bold], 8 x 8 pixels, none of them seen in training:\n")
+    for row in range(8):
+        cells = (asked.images[number].reshape(8, 8)[row] for number in range(DRAWN))
+        console.print(
+            "   ".join("".join(SHADES[int(pixel) // 4] * 2 for pixel in cell) for cell in cells), highlight=False
+        )
+    console.print()
+
+
+def predictions(asked: Asked) -> Table:
+    """Who answered what."""
+    table = Table(title="Predictions", title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    for column in ("asked for", "over", "what", "truth", "answer", "served by"):
+        table.add_column(column, no_wrap=column != "what")
+    for name, rows in groupby(asked.rows, key=lambda row: row.asked):
+        for row in rows:
+            colour = "green" if row.answer == row.truth else "red"
+            table.add_row(
+                name, row.carrier, escape(row.what), row.truth, f"[{colour}]{escape(row.answer)}[/]", row.served_by
+            )
+        table.add_section()
+    return table
+
+
+def accuracies(asked: Asked) -> Table:
+    """How often they were right, over the whole test set."""
+    total = len(asked.labels)
+    table = Table(
+        title=f"Accuracy over the {total} test images", title_justify="left", box=box.SIMPLE_HEAD, title_style="bold"
+    )
+    for column in ("asked for", "over", "right", "accuracy", "seconds"):
+        table.add_column(column, justify="left" if column in ("asked for", "over") else "right")
+    for name, rows in groupby(asked.tested, key=lambda row: row.name):
+        for row in rows:
+            share = f"{row.right / row.total:.2%}"
+            table.add_row(name, row.carrier, f"{row.right} of {row.total}", share, f"{row.seconds:.2f}")
+        table.add_section()
+    return table
+
+
+def equal_bits(console: Console, asked: Asked) -> bool:
+    """One model, two places, three carriers: the same bits."""
+    by_model: dict[str, list[bytes]] = defaultdict(list)
+    for row in asked.tested:
+        by_model["digits@2" if row.name == "digits@2" else "digits@1"].append(row.logits)
+    fine = True
+    for model, logits in by_model.items():
+        equal = len(set(logits)) == 1
+        fine &= equal
+        where = (
+            "in process and on Triton, over all three carriers" if model == "digits@1" else "over all three carriers"
+        )
+        verdict = "[green]bit-equal[/]" if equal else "[red]NOT equal[/]"
+        console.print(f"Logits of {model} {where}: {verdict} ({len(logits)} x {len(logits[0]) // 4} numbers)")
+    return fine
+
+
+def observed_split(console: Console, asked: Asked) -> bool:
+    """The 90/10 route, as it came out."""
+    total = sum(asked.split.values())
+    shares = ", ".join(f"{name} {count} ({count / total:.1%})" for name, count in sorted(asked.split.items()))
+    stayed = (
+        "every one met the same version again" if not asked.moved else f"[red]{asked.moved} met another one later[/]"
+    )
+    console.print(f"Route digits-live, 90/10, {total} users: {shares}; {stayed}\n")
+    return not asked.moved and abs(asked.split.get("digits-1-local", 0) / total - SHARE) < TOLERANCE
+
+
+def addresses(ports: Ports, curl: str) -> None:
+    """Where to go on from here."""
+    print(
+        f"""Serving until Ctrl-C:
+  REST   http://127.0.0.1:{ports.http}/v2        metrics at /metrics
+  gRPC   127.0.0.1:{ports.grpc}
+  admin  http://127.0.0.1:{ports.admin}/docs
+
+Try it:
+  {curl}
+""",
+        flush=True,
+    )
