@@ -106,10 +106,13 @@ def build(snapshot: Snapshot, make: MakeEntry) -> RoutingTable:
     return RoutingTable(snapshot.revision, Plans(models, routes, backends, deployments), make)
 
 
-def rebuild(table: RoutingTable, snapshot: Snapshot, changes: Sequence[Change], make: MakeEntry) -> RoutingTable:
-    """The table after `changes`; equal to `build(snapshot)`, at the cost of what changed."""
+def rebuild(
+    table: RoutingTable, snapshot: Snapshot, changes: Sequence[Change], make: MakeEntry
+) -> tuple[RoutingTable, set[str]]:
+    """The table after `changes`, equal to `build(snapshot)` at the cost of what changed; and the models it planned anew."""
     if any(change.key[0] in ("Backend", "Placement") for change in changes):
-        return build(snapshot, make)
+        fresh = build(snapshot, make)
+        return fresh, set(fresh.plans.models) | set(table.plans.models)
     old = table.plans
     placements = sorted(_of(snapshot, "Placement"), key=placement_order)
     deployments, touched = _changed_deployments(old.deployments, changes)
@@ -123,7 +126,8 @@ def rebuild(table: RoutingTable, snapshot: Snapshot, changes: Sequence[Change], 
             models[name] = plan_model(resource, deployments.get(name, ()), placements, old.backends)
     routes, stale = _changed_routes(old, snapshot, changes, models, touched)
     entries = table.kept_entries(stale | touched)
-    return RoutingTable(snapshot.revision, Plans(models, routes, old.backends, deployments), make, entries)
+    new = RoutingTable(snapshot.revision, Plans(models, routes, old.backends, deployments), make, entries)
+    return new, touched
 
 
 def _of(snapshot: Snapshot, kind: Kind) -> list[Resource]:
