@@ -11,19 +11,20 @@ from typing import Any
 import msgspec
 
 from penstock_adapters.protocol import grpc_codec, rest_codec
+from penstock_adapters.protocol.classify import apply_classification
+from penstock_adapters.protocol.errors import PenstockError
 from penstock_adapters.protocol.limits import DEFAULT_LIMITS, Limits
-from penstock_adapters.protocol.message import Buffer, RequestMessage, ResponseMessage
+from penstock_adapters.protocol.message import (
+    NO_PARAMETERS,
+    Parameters,
+    RequestMessage,
+    ResponseMessage,
+    Signature,
+)
+from penstock_adapters.protocol.validate import validate_request
+from penstock_adapters.protocol.wire import RestWire
 
-
-class RestWire(msgspec.Struct, frozen=True, gc=False):
-    """A REST body: its bytes in order, and the length of the JSON part (None = all of it is JSON, nothing binary)."""
-
-    parts: tuple[Buffer, ...]
-    header_length: int | None = None
-
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.parts))
+__all__ = ["RequestBody", "ResponseBody", "RestWire"]
 
 
 class RequestBody:
@@ -54,6 +55,37 @@ class RequestBody:
             else:
                 self._message = grpc_codec.decode_request(self._wire_grpc, self._limits)
         return self._message
+
+    @property
+    def parameters(self) -> Parameters:
+        """The request's parameters; none if it cannot be read, which `check` then says in its place in the order of 6.17."""
+        try:
+            return self.message.parameters
+        except PenstockError:
+            return NO_PARAMETERS
+
+    def check(self, signature: Signature | None, *, streaming: bool = False) -> RequestMessage:
+        """L1, judged against the signature; None = only its own consistency.
+
+        The same request is refused with the same words whichever carrier brought it, which a fault met while decoding
+        cannot do by itself: the decoder does not know the model's inputs. Raises InvalidArgument, Unimplemented, TooLarge.
+        """
+        try:
+            message = self.message
+        except PenstockError:
+            if signature is not None:
+                self._recheck(signature)
+            raise
+        validate_request(message, signature, self._limits, streaming=streaming)
+        return message
+
+    def _recheck(self, signature: Signature) -> None:
+        if self._rest is None:
+            grpc_codec.recheck(self._wire_grpc, signature, self._limits)
+        elif self._rest.header_length == 0:
+            self._message = rest_codec.decode_raw(self._rest, signature, self._limits)
+        else:
+            rest_codec.recheck(self._rest, signature, self._limits)
 
     def rest(self) -> RestWire:
         """The request as REST with binary tensors, all outputs asked for in binary. The identity if it came that way."""
@@ -91,8 +123,9 @@ class ResponseBody:
         """The answer in the form the request asked for, output by output. The identity if the backend did just that."""
         if self._rest is not None and rest_codec.all_binary(request):
             return self._rest
-        return rest_codec.encode_response(self._message, request)
+        return rest_codec.encode_response(apply_classification(self._message, request), request)
 
-    def grpc(self) -> Any:
-        """The answer as a ModelInferResponse with raw contents (protocol policy 6.10)."""
-        return grpc_codec.encode_response(self._message)
+    def grpc(self, request: RequestMessage | None = None) -> Any:
+        """The answer as a ModelInferResponse with raw contents (6.10); `request` says which outputs to classify."""
+        message = self._message if request is None else apply_classification(self._message, request)
+        return grpc_codec.encode_response(message)

@@ -83,6 +83,11 @@ REASONS: Final[dict[str, str]] = {
     "backend_unreachable": "the backend of model '{model}' cannot be reached",
     "backend_unavailable": "the backend of model '{model}' is unavailable",
     "store_unavailable": "the registry's database cannot be reached; nothing was changed",
+    "store_busy": "other writers hold the registry's database; nothing was changed",
+    "write_outcome_unknown": "the connection to the registry's database broke while the change was being committed: read it again to see whether it was made",
+    "schema_outdated": "the registry's database has schema {found}, and this version needs {needed}; run penstock db upgrade",
+    "schema_unknown": "the registry's database has schema {found}, which a newer version of Penstock made; install that version",
+    "registry_diverged": "the registry's database is at revision {found} of epoch {epoch}, and revision {seen} was already served from another history; it is refused until an administrator starts a new epoch",
     # -- the backend's answer (502, 500, 501) --
     "backend_answer": "the backend's answer for model '{model}' is unusable: {problem}",
     "backend_refused": "the backend of model '{model}' refused the request as invalid",
@@ -93,6 +98,10 @@ REASONS: Final[dict[str, str]] = {
     # -- the registry (400, 409) --
     "manifest_invalid": "{where}: {problem}",
     "revision_conflict": "{kind} '{name}' is at revision {found}, not {expected}: somebody changed it first; read it again and repeat your change",
+    "registry_conflict": "the registry is at revision {found}, not {expected}: somebody changed it first; read it again and repeat your change",
+    "registry_unreadable": "the registry holds a {kind} (revision {revision}) that this version cannot read",
+    "registry_tampered": "the registry's history does not match its hash chain at {place}: {problem}",
+    "database_url": "'{url}' is not a database of ours; use sqlite+aiosqlite:///FILE or postgresql+asyncpg://HOST/DATABASE",
     "reference_missing": "{kind} '{name}': {field} refers to {target}, which does not exist",
     "reference_in_use": "{kind} '{name}' is still used by {users}",
     "request_invalid": "wrong fields in the request: {count}; 'problems' lists each with what to do",
