@@ -26,7 +26,7 @@ $(STAMP): requirements.lock pyproject.toml
 	   $$python -m venv $(VENV); \
 	 fi; \
 	 echo "[setup] installing the locked packages (750 MB on disk; about a minute when they are cached)"; \
-	 $(PIP) install --require-hashes -r requirements.lock; \
+	 $(PIP) install --no-compile --require-hashes -r requirements.lock; \
 	 $(PIP) install --no-deps --no-build-isolation -e .; \
 	 touch $@; \
 	 echo "[setup] done in $$(( $$(date +%s) - started )) s"
