@@ -204,6 +204,7 @@ class HttpClient:
                 self._freed()
             elif not ready:
                 connection.transport.abort()
+                self.ended(connection)  # uvloop never says connection_lost of a connection whose maker was cancelled
         return connection
 
     def opened(self, connection: Connection) -> None:
@@ -219,6 +220,8 @@ class HttpClient:
         self._idle.append(connection)
 
     def ended(self, connection: Connection) -> None:
+        if connection not in self._all:
+            return
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)

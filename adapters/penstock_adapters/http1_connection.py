@@ -70,7 +70,7 @@ class Owner(Protocol):
         ...
 
     def ended(self, connection: Connection) -> None:
-        """It is closed. Called once for every connection that was opened."""
+        """It is closed."""
         ...
 
 
