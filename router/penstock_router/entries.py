@@ -9,7 +9,6 @@ from math import inf
 from msgspec.structs import replace
 
 from penstock_adapters.protocol.errors import Unavailable
-from penstock_adapters.protocol.limits import Limits
 from penstock_adapters.protocol.message import Signature
 from penstock_adapters.protocol.request import InferenceRequest, InferenceResponse
 from penstock_router.balance import Choice
@@ -29,13 +28,10 @@ from penstock_router.table import RoutingTable, default_versions
 class EntryMaker:
     """Makes the entry of a name at its first request; see RoutingTable."""
 
-    def __init__(
-        self, fleet: Fleet, stats: StatsBook, metrics: Metrics, limits: Limits, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, fleet: Fleet, stats: StatsBook, metrics: Metrics, clock: Callable[[], float]) -> None:
         self._fleet = fleet
         self._stats = stats
         self._metrics = metrics
-        self._limits = limits
         self._clock = clock
 
     def __call__(self, table: RoutingTable, name: str, version: str) -> Entry:
@@ -74,7 +70,7 @@ class EntryMaker:
             # Outermost: a request refused for its contents is a failure of this version in its statistics, as in Triton.
             counted(self._stats.of(plan.model, plan.version), signature),
             # Above the backend: nothing reaches a server that its signature rules out.
-            checked(signature, self._limits),
+            checked(signature),
         )
 
     def _places(self, plan: VersionPlan) -> Sequence[Choice[Place]]:

@@ -36,4 +36,4 @@ def sticky_key(by: str, request: InferenceRequest) -> str:
     where, _, name = by.partition("/")
     if where == "header":
         return request.headers.get(name)
-    return str(request.body.message.parameters.get(name, ""))
+    return str(request.body.parameters.get(name, ""))

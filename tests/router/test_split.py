@@ -51,9 +51,14 @@ def test_the_point_of_a_key_never_changes_between_releases() -> None:
     assert round(sticky_point("digits-live", "user-1"), 6) == 0.477156
 
 
+class Headers(dict[str, str]):
+    def get(self, name: str, default: str = "", /) -> str:  # type: ignore[override]
+        return super().get(name, default)
+
+
 def _request(headers: dict[str, str], parameters: dict[str, str | int]) -> InferenceRequest:
     body = RequestBody(message=RequestMessage(id="", inputs=(), parameters=parameters))
-    return InferenceRequest("m", body, headers)
+    return InferenceRequest("m", body, Headers(headers))
 
 
 def test_the_key_comes_from_the_named_header_or_parameter() -> None:
