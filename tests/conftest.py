@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.support.triton"]
+pytest_plugins = ["tests.support.triton", "tests.support.postgres", "tests.support.redis"]

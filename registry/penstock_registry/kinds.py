@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from penstock_adapters.protocol.message import Json
 
@@ -15,13 +17,46 @@ Kind = Literal["Backend", "Model", "Deployment", "Placement", "Route"]
 KINDS: Final[tuple[Kind, ...]] = ("Backend", "Model", "Deployment", "Placement", "Route")
 """In the order in which they may refer to one another: each only to those before it."""
 
-# pydantic-core's regex engine has no lookahead, so ".." is refused by a validator of its own below.
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-VersionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+_T = TypeVar("_T")
+
+RESERVED: Final = frozenset({"stats"})
+"""Names no model or route may have: `/v2/models/stats` is the statistics of all models (protocol policy 6.3)."""
+_FORBIDDEN_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_ARTIFACT = re.compile(r"file:(//(localhost)?/)?[^\x00-\x20\x7f\\?#%]+")
+_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
+_URL = re.compile(rf"http://{_HOST}(?::(\d{{1,5}}))?/?")
+_GRPC = re.compile(rf"{_HOST}:(\d{{1,5}})")
+_REMOTE = re.compile(r"[^\x00-\x20\x7f/\\?#%@\ud800-\udfff]{0,256}")
+
+
+def _no_double_dot(name: str) -> str:
+    if ".." in name:
+        raise ValueError("must not contain '..'")
+    return name
+
+
+def _clean(text: str) -> str:
+    """Text every store and every wire can carry: no control characters besides tab and newline, no lone surrogates."""
+    if not text.isprintable() and _FORBIDDEN_TEXT.search(text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+# pydantic-core's regex engine has no lookahead, so ".." is refused by a validator of its own.
+_NoDoubleDot = AfterValidator(_no_double_dot)
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"), _NoDoubleDot]
+VersionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), _NoDoubleDot]
 ModelRef = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}(@[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}(@[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"),
+    _NoDoubleDot,
 ]
 """model, model@version or model@alias."""
+Word = Annotated[str, StringConstraints(max_length=256), AfterValidator(_clean)]
+"""One line: a label, an owner, a framework."""
+Text = Annotated[str, StringConstraints(max_length=16_384), AfterValidator(_clean)]
+"""Words for people."""
+Labels = Annotated[dict[Word, Word], Field(max_length=64)]
 Datatype = Literal[
     "BOOL",
     "UINT8",
@@ -39,7 +74,9 @@ Datatype = Literal[
     "BYTES",
 ]
 Platform = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
-OptionValue = str | bool | int | float
+OptionValue = Text | bool | Annotated[int, Field(ge=-(2**63), lt=2**63)] | Annotated[float, Field(allow_inf_nan=False)]
+"""What JSON carries unchanged: no NaN, no infinity, whole numbers of 64 bits."""
+Options = Annotated[dict[Word, OptionValue], Field(max_length=256)]
 
 
 class Frozen(BaseModel):
@@ -52,15 +89,18 @@ class Metadata(Frozen):
     """Who it is: name, labels for selection, annotations for people."""
 
     name: Name
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
+    labels: Labels = {}
+    annotations: Annotated[dict[Word, Text], Field(max_length=64)] = {}
 
-    @field_validator("name")
-    @classmethod
-    def _no_double_dot(cls, name: str) -> str:
-        if ".." in name:
-            raise ValueError("must not contain '..'")
-        return name
+
+def _is_address(form: re.Pattern[str], address: str) -> bool:
+    match = form.fullmatch(address)
+    return match is not None and (match[1] is None or 0 < int(match[1]) < 2**16)
+
+
+def _doubled(values: Iterable[_T]) -> _T | None:
+    """The first value that stands there more than once."""
+    return next((value for value, count in Counter(values).items() if count > 1), None)
 
 
 class Endpoint(Frozen):
@@ -73,9 +113,22 @@ class Endpoint(Frozen):
     @field_validator("url")
     @classmethod
     def _http(cls, url: str) -> str:
-        if url and not re.fullmatch(r"http://[^\s/@?#]+(:\d{1,5})?/?", url):
+        if url and not _is_address(_URL, url):
             raise ValueError("must be http://host:port without path, user or query")
         return url.rstrip("/")
+
+    @field_validator("grpc")
+    @classmethod
+    def _host_port(cls, grpc: str) -> str:
+        if grpc and not _is_address(_GRPC, grpc):
+            raise ValueError("must be host:port without scheme or path")
+        return grpc
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Endpoint:
+        if not self.url and not self.grpc:
+            raise ValueError("needs a url, a grpc address, or both")
+        return self
 
 
 class BackendLimits(Frozen):
@@ -98,58 +151,93 @@ class BackendSpec(Frozen):
     """A pool of like inference servers."""
 
     platform: Platform = Field(description="triton, onnxruntime or fake")
-    endpoints: tuple[Endpoint, ...] = ()
+    endpoints: Annotated[tuple[Endpoint, ...], Field(max_length=1000)] = ()
     limits: BackendLimits = BackendLimits()
     health: Health = Health()
-    options: dict[str, OptionValue] = Field({}, description="platform settings, checked by the adapter")
+    options: Options = Field({}, description="platform settings, checked by the adapter")
+
+    @model_validator(mode="after")
+    def _each_endpoint_once(self) -> BackendSpec:
+        if doubled := _doubled((endpoint.url, endpoint.grpc) for endpoint in self.endpoints):
+            raise ValueError(f"endpoint {doubled[0] or doubled[1]!r} is listed twice")
+        return self
 
 
 class TensorSpec(Frozen):
     """One input or output: -1 in the shape means any size; the batch dimension is included."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_clean)]
     datatype: Datatype
-    shape: tuple[Annotated[int, Field(ge=-1)], ...]
+    shape: Annotated[tuple[Annotated[int, Field(ge=-1, lt=2**63)], ...], Field(max_length=32)]
     optional: bool = False
+
+    @field_validator("name")
+    @classmethod
+    def _fits(cls, name: str) -> str:
+        if len(name.encode()) > 1024:
+            raise ValueError("must have at most 1024 bytes of UTF-8")
+        return name
 
 
 class SignatureSpec(Frozen):
     """What the model takes and gives."""
 
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    max_batch_size: Annotated[int, Field(alias="maxBatchSize", ge=0)] = 0
+    inputs: Annotated[tuple[TensorSpec, ...], Field(max_length=1024)]
+    outputs: Annotated[tuple[TensorSpec, ...], Field(max_length=1024)]
+    max_batch_size: Annotated[int, Field(alias="maxBatchSize", ge=0, lt=2**31)] = 0
+
+    @model_validator(mode="after")
+    def _each_tensor_once(self) -> SignatureSpec:
+        for what, tensors in (("input", self.inputs), ("output", self.outputs)):
+            if doubled := _doubled(tensor.name for tensor in tensors):
+                raise ValueError(f"{what} {doubled!r} is listed twice")
+        return self
 
 
 class ModelVersion(Frozen):
     """One immutable version of a model."""
 
     id: VersionId
-    framework: str = ""
-    algorithm: str = ""
-    artifact: str = Field("", description="file: URI of the model file")
+    framework: Word = ""
+    algorithm: Word = ""
+    artifact: Annotated[str, StringConstraints(max_length=4096)] = Field("", description="file: URI of the model file")
     sha256: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
     signature: SignatureSpec | None = Field(None, description="overrides the model's")
-    labels: dict[str, str] = {}
-    lineage: dict[str, OptionValue] = {}
+    labels: Labels = {}
+    lineage: Options = {}
+
+    @field_validator("artifact")
+    @classmethod
+    def _plain_file(cls, artifact: str) -> str:
+        """What is encoded is refused, not decoded: two readers would not agree on what it means."""
+        if artifact and (not _ARTIFACT.fullmatch(artifact) or _FORBIDDEN_TEXT.search(artifact)):
+            raise ValueError("must be a file: URI of plain characters, without '%', '?', '#', '\\' or spaces")
+        if ".." in artifact.removeprefix("file:").split("/"):
+            raise ValueError("must not contain '..'")
+        return artifact
+
+    @model_validator(mode="after")
+    def _digest_of_something(self) -> ModelVersion:
+        if self.sha256 and not self.artifact:
+            raise ValueError("sha256 is given without the artifact it is the digest of")
+        return self
 
 
 class ModelSpec(Frozen):
     """A logical model with its versions and aliases."""
 
-    owner: str = ""
-    description: str = ""
+    owner: Word = ""
+    description: Text = ""
     required: bool = Field(False, description="the server is ready only when this model is")
     signature: SignatureSpec | None = None
-    versions: tuple[ModelVersion, ...] = ()
-    aliases: dict[VersionId, VersionId] = {}
+    versions: Annotated[tuple[ModelVersion, ...], Field(max_length=10_000)] = ()
+    aliases: Annotated[dict[VersionId, VersionId], Field(max_length=1000)] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelSpec:
-        ids = [version.id for version in self.versions]
-        doubled = sorted({i for i in ids if ids.count(i) > 1}) if len(ids) != len(set(ids)) else []
-        if doubled:
-            raise ValueError(f"version {doubled[0]!r} is listed twice")
+        if doubled := _doubled(version.id for version in self.versions):
+            raise ValueError(f"version {doubled!r} is listed twice")
+        ids = {version.id for version in self.versions}
         for alias, target in self.aliases.items():
             if target not in ids:
                 raise ValueError(f"alias {alias!r} points to version {target!r}, which is not listed")
@@ -163,6 +251,16 @@ class Remote(Frozen):
 
     name: str = ""
     version: str = ""
+
+    @field_validator("name", "version")
+    @classmethod
+    def _path_segment(cls, word: str) -> str:
+        """It becomes a segment of the backend's paths."""
+        if not _REMOTE.fullmatch(word) or word.startswith("."):
+            raise ValueError(
+                "must be at most 256 characters without spaces, '/', '\\', '?', '#', '%', '@' or leading '.'"
+            )
+        return _no_double_dot(word)
 
 
 class DeploymentSpec(Frozen):
@@ -192,10 +290,10 @@ class DeploymentSpec(Frozen):
 class PlacementMatch(Frozen):
     """All given fields must match a version's metadata."""
 
-    framework: str = ""
-    algorithm: str = ""
-    owner: str = ""
-    labels: dict[str, str] = {}
+    framework: Word = ""
+    algorithm: Word = ""
+    owner: Word = ""
+    labels: Labels = {}
 
 
 class PlacementSpec(Frozen):
@@ -203,7 +301,7 @@ class PlacementSpec(Frozen):
 
     match: PlacementMatch = PlacementMatch()
     backend: Name
-    priority: int = 0
+    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
 
 
 class Target(Frozen):
@@ -230,6 +328,8 @@ class RouteSpec(Frozen):
     def _some_weight(self) -> RouteSpec:
         if not any(target.weight for target in self.targets):
             raise ValueError("at least one target needs a weight above 0")
+        if doubled := _doubled(target.to for target in self.targets):
+            raise ValueError(f"target {doubled!r} is listed twice; add up its weights")
         return self
 
 
@@ -249,6 +349,15 @@ class Resource(Frozen):
     metadata: Metadata
     spec: BackendSpec | ModelSpec | DeploymentSpec | PlacementSpec | RouteSpec
     revision: int = 0
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Resource:
+        if not isinstance(self.spec, SPECS[self.kind]):
+            # ValueError, not TypeError: pydantic turns only the former into a validation error.
+            raise ValueError(f"a {self.kind} cannot have a {type(self.spec).__name__}")  # noqa: TRY004
+        if self.kind in {"Model", "Route"} and self.metadata.name in RESERVED:
+            raise ValueError(f"the name {self.metadata.name!r} is reserved")
+        return self
 
     @property
     def key(self) -> tuple[Kind, str]:

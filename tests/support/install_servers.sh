@@ -1,12 +1,28 @@
 #!/usr/bin/env bash
-# install_servers.sh: make sure the PostgreSQL and Redis binaries the tests start are there. Does nothing if they are.
+# The servers the tests start for themselves: PostgreSQL and Redis from the distribution. Does nothing if they are there.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/../.." && pwd)
+
+postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; }
+redis() { command -v redis-server >/dev/null; }
+
 missing=()
-if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null && ! command -v postgres >/dev/null; then
-  # The package starts a cluster of its own on the usual port; the tests start theirs, so this one is not wanted.
-  missing+=(postgresql postgresql-client)
+postgres || missing+=(postgresql)
+redis || missing+=(redis-server)
+if [ ${#missing[@]} -eq 0 ]; then
+  exit 0
 fi
-command -v redis-server >/dev/null || missing+=(redis-server)
-[ ${#missing[@]} -eq 0 ] && exit 0
-exec "$root/deploy/setup/apt_install.sh" "The tests start a real PostgreSQL and a real Redis" "${missing[@]}"
+if ! command -v apt-get >/dev/null; then
+  echo "[servers] ${missing[*]} missing; install them, so that initdb and redis-server are found" >&2
+  exit 1
+fi
+
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo -n)
+echo "[servers] installing ${missing[*]}"
+# The tests make their own clusters; the package need not make and start one.
+"${as_root[@]}" mkdir -p /etc/postgresql-common
+echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+"${as_root[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends \
+  -o Dpkg::Options::=--force-confold "${missing[@]}" >/dev/null
+postgres && redis

@@ -1,0 +1,102 @@
+"""Walk both hash chains from the beginning and compare everything that is derived with what it is derived from."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from penstock_adapters.protocol.errors import Internal
+from penstock_registry import rows
+from penstock_registry.chain import GENESIS, ChangeRow, SnapshotRow, audit_hash, snapshot_hash
+from penstock_registry.manifest import decode
+from penstock_registry.references import references_of
+from penstock_registry.rows import Head
+from penstock_registry.store import Transaction
+
+PAGE = 500
+
+Bodies = dict[tuple[str, str], tuple[int, str]]
+
+
+async def verify(transaction: Transaction) -> None:
+    """Raises Internal("registry_tampered") naming the first place that does not fit."""
+    head = await rows.head(transaction)
+    await _resources(transaction, await _snapshots(transaction, head))
+    await _audit(transaction, head)
+
+
+async def _snapshots(transaction: Transaction, head: Head) -> Bodies:
+    """What the registry must hold now, by its own history."""
+    state: Bodies = {}
+    link, revision = GENESIS, 0
+    while page := await rows.snapshots(transaction, after=revision, limit=PAGE):
+        stored: list[ChangeRow] = []
+        async for some in rows.changes(transaction, revision, page[-1].revision):
+            stored += some
+        by_revision = {number: list(group) for number, group in groupby(stored, lambda change: change.revision)}
+        for row in page:
+            changes = by_revision.pop(row.revision, [])
+            _link(row, changes, expected=revision + 1, link=link)
+            _fold(state, changes)
+            link, revision = row.hash, row.revision
+        if by_revision:
+            raise _tampered(f"revision {min(by_revision)}", "changes without a snapshot")
+    if (head.revision, head.hash) != (revision, link):
+        raise _tampered(f"revision {head.revision}", f"the head does not continue revision {revision}")
+    async for extra in rows.changes(transaction, revision, 2**62):
+        raise _tampered(f"revision {extra[0].revision}", "changes without a snapshot")
+    return state
+
+
+def _link(row: SnapshotRow, changes: list[ChangeRow], *, expected: int, link: str) -> None:
+    place = f"revision {row.revision}"
+    if row.revision != expected:
+        raise _tampered(f"revision {expected}", "the snapshot is missing")
+    if row.previous_hash != link:
+        raise _tampered(place, "it does not continue the one before")
+    if row.changed != len(changes) or row.hash != snapshot_hash(row, changes):
+        raise _tampered(place, "its hash is another one")
+
+
+def _fold(state: Bodies, changes: list[ChangeRow]) -> None:
+    for change in changes:
+        key = change.kind, change.name
+        was = state.get(key)
+        if (was or (0, None)) != (change.before_revision, change.before):
+            raise _tampered(f"revision {change.revision}", f"{change.kind}/{change.name} was another one before")
+        if change.after is None:
+            state.pop(key, None)
+        else:
+            state[key] = (change.revision, change.after)
+
+
+async def _resources(transaction: Transaction, state: Bodies) -> None:
+    references: set[tuple[str, str, str, str, str]] = set()
+    left = dict(state)
+    async for page in rows.all_resources(transaction):
+        for stored in page:
+            if left.pop((stored.kind, stored.name), None) != (stored.revision, stored.body):
+                raise _tampered(f"revision {stored.revision}", f"{stored.kind}/{stored.name} is not what was written")
+            for reference in references_of(decode(stored.kind, stored.body, stored.revision)):
+                references.add((*reference.source, *reference.target, reference.selector))
+    if left:
+        (kind, name), (revision, _) = min(left.items())
+        raise _tampered(f"revision {revision}", f"{kind}/{name} is missing")
+    if references != await rows.all_references(transaction):
+        raise _tampered("the index of references", "it does not fit the resources")
+
+
+async def _audit(transaction: Transaction, head: Head) -> None:
+    link, last = GENESIS, 0
+    while page := await rows.audit(transaction, after=last, limit=PAGE):
+        for row in page:
+            if row.id != last + 1:
+                raise _tampered(f"audit row {last + 1}", "it is missing")
+            if row.hash != audit_hash(link, row):
+                raise _tampered(f"audit row {row.id}", "its hash is another one")
+            link, last = row.hash, row.id
+    if (head.audit_id, head.audit_hash) != (last, link):
+        raise _tampered(f"audit row {head.audit_id}", f"the head does not continue row {last}")
+
+
+def _tampered(place: str, problem: str) -> Internal:
+    return Internal("registry_tampered", place=place, problem=problem)
