@@ -32,7 +32,7 @@ $(STAMP): requirements.lock pyproject.toml
 	 echo "[setup] done in $$(( $$(date +%s) - started )) s"
 
 demo: setup  ## serve real digits from ONNX Runtime and a real Triton, and show predictions
-	@$(BIN)/python deploy/demo/demo.py
+	@$(BIN)/python -m deploy.demo
 
 test: setup  ## everything, against real servers: Triton, PostgreSQL, Redis
 	@tests/support/install_servers.sh

@@ -15,16 +15,14 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from deploy.demo import show
+from deploy.demo.ask import Asked, ask_everything, first_prediction
+from deploy.demo.processes import FailedError, Ports, Server, choose_ports, run, running, say, shown
+from deploy.examples.assemble import EXAMPLES, assemble
+from deploy.triton.launch import DEFAULT_DEST, command, environment
+from deploy.triton.launch import Ports as TritonPorts
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from deploy.demo import show  # noqa: E402  # below the path it needs
-from deploy.demo.ask import Asked, ask_everything, first_prediction  # noqa: E402
-from deploy.demo.processes import FailedError, Ports, Server, choose_ports, run, running, say, shown  # noqa: E402
-from deploy.examples.assemble import EXAMPLES, assemble  # noqa: E402
-from deploy.triton.launch import DEFAULT_DEST, command, environment  # noqa: E402
-from deploy.triton.launch import Ports as TritonPorts  # noqa: E402
-
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
 TRITON_START_S = 120.0
 PENSTOCK_START_S = 60.0
