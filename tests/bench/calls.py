@@ -96,14 +96,37 @@ def checksum(parts: Iterable[bytes | memoryview]) -> Array:
     return np.array([value], DTYPES["INT64"])
 
 
+@cache
+def _blob_bytes(count: int) -> bytes:
+    return blob(count).tobytes()
+
+
+@cache
+def _blob_checksum(count: int) -> Array:
+    return checksum([_blob_bytes(count)])
+
+
+def upload_checksum(parts: Sequence[bytes | memoryview]) -> Array:
+    """The checksum of an upload. The known tensor is recognised by comparing, many times faster than the CRC."""
+    size = sum(map(len, parts))
+    known = _blob_bytes(size // 4)
+    offset = 0
+    for part in parts:
+        # bytes with bytes is one memcmp; comparing memoryviews would go element by element.
+        if known[offset : offset + len(part)] != bytes(part):
+            return checksum(parts)
+        offset += len(part)
+    return _blob_checksum(size // 4) if size % 4 == 0 else checksum(parts)
+
+
 def oracle(model: str, raw: Sequence[bytes | memoryview]) -> tuple[Tensor, ...]:
     """The outputs of the fake model for its only input's raw bytes, given in parts."""
     if model.startswith(DOWNLOAD):
         (count,) = np.frombuffer(b"".join(raw), DTYPES["INT64"])
         return (Tensor("blob", blob(int(count))),)
-    check = Tensor("check", checksum(raw))
     if model.startswith(UPLOAD):
-        return (check,)
+        return (Tensor("check", upload_checksum(raw)),)
+    check = Tensor("check", checksum(raw))
     image = np.frombuffer(b"".join(raw), DTYPES["FP32"])
     return Tensor("logits", image[:LOGITS].reshape(1, LOGITS)), check
 

@@ -57,13 +57,22 @@ class Series(msgspec.Struct, frozen=True):
         return (max(self.us) - min(self.us)) / self.median_us
 
     @property
+    def latencies_us(self) -> list[float]:
+        """The callers' median, round by round."""
+        return [sample.result.latency_us_p50 for sample in self.samples]
+
+    @property
+    def rates(self) -> list[float]:
+        """Requests per second of wall clock, round by round."""
+        return [sample.result.ok / sample.result.elapsed_s for sample in self.samples]
+
+    @property
     def median_latency_us(self) -> float:
-        return median(sample.result.latency_us_p50 for sample in self.samples)
+        return median(self.latencies_us)
 
     @property
     def median_rate(self) -> float:
-        """Requests per second of wall clock."""
-        return median(sample.result.ok / sample.result.elapsed_s for sample in self.samples)
+        return median(self.rates)
 
 
 def ratio(one: Sequence[float], other: Sequence[float]) -> float:

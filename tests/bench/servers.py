@@ -63,7 +63,7 @@ def accepts(port: int) -> bool:
 @contextmanager
 def running(
     name: str,
-    command: Sequence[str | Path],
+    command: Sequence[object],
     port: int,
     work: Path,
     *,
@@ -91,7 +91,7 @@ def running(
         _stop(process)
 
 
-def bench_module(module: str, *arguments: str, python: str | Path = sys.executable) -> list[str | Path]:
+def bench_module(module: str, *arguments: str, python: str | Path = sys.executable) -> list[object]:
     """The command that runs a module of this package."""
     return [python, "-m", f"tests.bench.{module}", *arguments]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
+from functools import partial
 from typing import Any, Final, cast
 
 import httptools
@@ -21,6 +22,8 @@ from tests.bench.grpc_upstream import start_grpc
 
 MODEL_PATH: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/[^/]+)?(?:/(\w+))?$")
 EXTENSIONS: Final = ["model_repository", "binary_tensor_data", "statistics", "model_configuration"]
+NEW_MODELS: Final = 100
+"""n0, n1, ...: listed from the beginning, for a gateway to be told of later."""
 _TYPES: Final = {"FP32": "TYPE_FP32", "INT64": "TYPE_INT64"}
 _HEADER: Final = rest_wire.LENGTH_HEADER.lower().encode()
 
@@ -37,14 +40,18 @@ def signature(model: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     ]
 
 
+def index(many: int) -> bytes:
+    """The repository index: the three models of the runs, `many` m0, m1, ..., and some to come."""
+    names = ["digits", UPLOAD, DOWNLOAD, *(f"n{n}" for n in range(NEW_MODELS)), *(f"m{n}" for n in range(many))]
+    return orjson.dumps([{"name": name, "version": "1", "state": "READY"} for name in names])
+
+
 def management(method: str, path: str) -> tuple[int, object]:
     """Status and JSON of everything but infer."""
     if path in {"/v2/health/live", "/v2/health/ready"}:
         return 200, {}
     if path == "/v2":
         return 200, {"name": "triton", "version": "2.51.0", "extensions": EXTENSIONS}
-    if path == "/v2/repository/index":
-        return 200, []
     found = MODEL_PATH.match(path)
     if found is None:
         loads = method == "POST" and path.startswith("/v2/repository/models/")
@@ -115,7 +122,8 @@ def _asks_binary(document: dict[str, Any]) -> bool:
 class Connection(asyncio.Protocol):
     """One keep-alive connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, listing: bytes = b"[]") -> None:
+        self._listing = listing
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._path = ""
@@ -148,6 +156,9 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         path = self._path.partition("?")[0]
+        if path == "/v2/repository/index":
+            self._send(200, self._listing, [])
+            return
         if not path.endswith("/infer"):
             status, document = management(self._parser.get_method().decode(), path)
             self._send(status, orjson.dumps(document), [])
@@ -173,9 +184,10 @@ class Connection(asyncio.Protocol):
             self._transport.write(part)
 
 
-async def serve(http_port: int, grpc_port: int) -> None:
+async def serve(http_port: int, grpc_port: int, models: int) -> None:
     """Serve on loopback until cancelled."""
-    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", http_port, backlog=1024)
+    make = partial(Connection, index(models))
+    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", http_port, backlog=1024)
     grpc_server = await start_grpc(grpc_port) if grpc_port else None
     try:
         await server.serve_forever()
@@ -188,5 +200,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--http-port", type=int, required=True)
     parser.add_argument("--grpc-port", type=int, default=0)
+    parser.add_argument("--models", type=int, default=0, help="so many names m0, m1, ... are in the index")
     arguments = parser.parse_args()
-    uvloop.run(serve(arguments.http_port, arguments.grpc_port))
+    uvloop.run(serve(arguments.http_port, arguments.grpc_port, arguments.models))
