@@ -85,7 +85,7 @@ def running(
         )
     try:
         os.sched_setaffinity(process.pid, cpus)  # its threads and children inherit it
-        _wait(process, name, port, log, ready, timeout_s)
+        _wait(process, name, log, lambda: ready(port), timeout_s)
         yield Server(name, process.pid, port, log)
     finally:
         _stop(process)
@@ -97,18 +97,13 @@ def bench_module(module: str, *arguments: str, python: str | Path = sys.executab
 
 
 def _wait(
-    process: subprocess.Popen[bytes],
-    name: str,
-    port: int,
-    log: Path,
-    ready: Callable[[int], bool],
-    timeout_s: float,
+    process: subprocess.Popen[bytes], name: str, log: Path, is_ready: Callable[[], bool], timeout_s: float
 ) -> None:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise NotStarted(f"{name} ended with status {process.returncode}:\n{_tail(log)}")
-        if ready(port):
+        if is_ready():
             return
         time.sleep(0.05)
     raise NotStarted(f"{name} was not ready after {timeout_s:.0f} s:\n{_tail(log)}")
