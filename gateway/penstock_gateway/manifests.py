@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import unquote
 
 from penstock_gateway.explanations import FieldProblem, Loc
 from penstock_gateway.manifest_resources import resource_from
@@ -132,18 +133,19 @@ class _Reader:
     def _with_artifacts(self, resource: Resource, folder: Path, found: list[FieldProblem]) -> Resource:
         """Paths become absolute file: URIs with their digest, so that the manifest means the same from any folder."""
         spec = resource.spec
-        if not isinstance(spec, ModelSpec) or all(_is_uri(version.artifact) for version in spec.versions):
+        if not isinstance(spec, ModelSpec) or not any(_path(version.artifact) for version in spec.versions):
             return resource
         versions = []
         for index, version in enumerate(spec.versions):
-            if _is_uri(version.artifact):
+            written = _path(version.artifact)
+            if not written:
                 versions.append(version)
                 continue
             loc: Loc = ("spec", "versions", index, "artifact")
-            path = Path(folder, version.artifact).resolve()
-            digest = self._digest(path, version.artifact, loc, found)
+            path = Path(folder, written).resolve()
+            digest = self._digest(path, written, loc, found)
             if digest and version.sha256 and digest != version.sha256:
-                text = f"is {version.sha256}, but {version.artifact} has {digest}; remove it to take the file as it is"
+                text = f"does not match: {written} has {digest}; remove this field to take the file as it is"
                 found.append(FieldProblem((*loc[:3], "sha256"), text))
             versions.append(version.model_copy(update={"artifact": path.as_uri(), "sha256": digest}))
         return resource.model_copy(update={"spec": spec.model_copy(update={"versions": tuple(versions)})})
@@ -193,8 +195,11 @@ def _line_in(marks: Marks, prefix: Loc, loc: Loc) -> int:
     return marks.line_of((*prefix, *loc))
 
 
-def _is_uri(artifact: str) -> bool:
-    return not artifact or _SCHEME.match(artifact) is not None
+def _path(artifact: str) -> str:
+    """The path that an artifact is, `models/a.onnx` or `file:models/a.onnx`; "" if it is a whole URI, or nothing."""
+    if artifact.startswith("file:") and not artifact.startswith("file:/"):
+        return unquote(artifact.removeprefix("file:"))
+    return "" if _SCHEME.match(artifact) else artifact
 
 
 def _hidden(file: Path, folder: Path) -> bool:

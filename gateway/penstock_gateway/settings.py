@@ -14,7 +14,6 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -199,11 +198,14 @@ class Settings(BaseSettings):
 
 def masked(url: str) -> str:
     """A URL without what is secret in it: the password, and the values of its query."""
-    parts = urlsplit(url)
-    user, at, address = parts.netloc.rpartition("@")
+    scheme, separator, rest = url.partition("://")
+    rest, question, query = rest.partition("?")
+    authority, slash, path = rest.partition("/")
+    user, at, address = authority.rpartition("@")
     name, colon, _ = user.partition(":")
-    query = "&".join(item.partition("=")[0] + "=***" for item in parts.query.split("&")) if parts.query else ""
-    return urlunsplit(parts._replace(netloc=f"{name}{':***' if colon else ''}{at}{address}", query=query))
+    hidden = "&".join(item.partition("=")[0] + "=***" for item in query.split("&"))
+    shown = f"{name}{':***' if colon else ''}{at}{address}{slash}{path}"
+    return f"{scheme}{separator}{shown}{question}{hidden if question else ''}"
 
 
 def load(

@@ -1,0 +1,52 @@
+"""What the admin API stands on: the registry, the observed state of deployments, and how a resource is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from penstock_registry.kinds import KINDS, Kind, Resource
+from penstock_registry.registry import Registry
+from penstock_registry.snapshot import Snapshot
+
+RegistryProvider = Callable[[], Awaitable[Registry]]
+"""Gives the open registry. Raises Unavailable("store_unavailable") while it cannot be opened."""
+Observed = Callable[[str], tuple[str, str]]
+"""Deployment name -> (PENDING | LOADING | READY | FAILED | UNLOADING, reason)."""
+
+PLURALS: Final[dict[str, Kind]] = {f"{kind.lower()}s": kind for kind in KINDS}
+"""The collections of the API: models, routes, ..."""
+
+
+class Serving(Protocol):
+    """The part of the data plane the status shows."""
+
+    @property
+    def generation(self) -> int: ...
+
+    @property
+    def not_ready_reason(self) -> str: ...
+
+
+class AdminState:
+    """Shared by all routes of one admin API."""
+
+    def __init__(
+        self, registry: RegistryProvider, observed: Observed, serving: Serving, *, body_max_bytes: int = 64 << 20
+    ) -> None:
+        self.registry = registry
+        self.observed = observed
+        self.serving = serving
+        self.body_max_bytes = body_max_bytes
+
+    async def snapshot(self) -> Snapshot:
+        """The newest snapshot; what did not change is not read again. Raises Unavailable."""
+        return await (await self.registry()).snapshot()
+
+    def shown(self, resource: Resource) -> dict[str, object]:
+        """A resource as the API shows it: its manifest, its revision, and for a deployment its observed state."""
+        document: dict[str, object] = {**resource.manifest(), "revision": resource.revision}
+        if resource.kind == "Deployment":
+            state, reason = self.observed(resource.metadata.name)
+            document["status"] = {"state": state, "reason": reason}
+        return document
