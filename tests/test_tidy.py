@@ -141,3 +141,4 @@ def test_the_mirror_keeps_the_folders_between() -> None:
     assert mirror("adapters/penstock_adapters/protocol/x.py") == "tests/adapters/protocol/test_x.py"
     assert mirror("gateway/penstock_gateway/cli/w.py") == "tests/gateway/cli/test_w.py"
     assert mirror("router/penstock_router/y.py") == "tests/router/test_y.py"
+    assert mirror("gateway/penstock_gateway/cli/__init__.py") == "tests/gateway/test_cli.py"

@@ -209,8 +209,10 @@ def suppressions(file: File) -> list[int]:
 
 
 def mirror(path: str) -> str:
-    """The test file of a source file: router/penstock_router/x.py -> tests/router/test_x.py."""
+    """The test file of a source file: router/penstock_router/x.py -> tests/router/test_x.py, x/__init__.py likewise."""
     folder, _, *between, name = path.split("/")
+    if name == "__init__.py" and between:
+        name = f"{between.pop()}.py"
     return "/".join(["tests", folder, *between, f"test_{name}"])
 
 
