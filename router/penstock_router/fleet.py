@@ -13,12 +13,12 @@ from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from penstock_adapters.adapter import Adapter, Connect, EndpointSpec, Repository
 from penstock_adapters.protocol.errors import InvalidArgument, PenstockError
 from penstock_adapters.protocol.message import Signature
 from penstock_registry.kinds import BackendSpec
-from penstock_registry.kinds import Endpoint as EndpointManifest
 from penstock_router.balance import Load
 from penstock_router.metrics import Metrics
 from penstock_router.plan import Replica
@@ -102,21 +102,12 @@ def artifact_path(uri: str) -> str:
 
 def endpoint_specs(backend: str, spec: BackendSpec) -> list[tuple[EndpointSpec, int]]:
     """What to connect to, and each one's weight. A backend without endpoints runs in this process."""
-    rows = spec.endpoints or (EndpointManifest(),)
-    return [
-        (
-            EndpointSpec(
-                name=backend,
-                platform=spec.platform,
-                url=row.url,
-                grpc_url=row.grpc,
-                connections_max=spec.limits.connections,
-                options=spec.options,
-            ),
-            row.weight,
-        )
-        for row in rows
-    ]
+    base = EndpointSpec(
+        name=backend, platform=spec.platform, connections_max=spec.limits.connections, options=spec.options
+    )
+    if not spec.endpoints:
+        return [(base, 1)]
+    return [(replace(base, url=row.url, grpc_url=row.grpc), row.weight) for row in spec.endpoints]
 
 
 class Fleet:

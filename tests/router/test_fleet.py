@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from penstock_adapters.adapter import EndpointSpec
+from penstock_adapters.fake import FakeAdapter, Fault
+from penstock_adapters.protocol.errors import InvalidArgument
+from penstock_registry.kinds import BackendSpec
+from penstock_registry.snapshot import Snapshot
+from penstock_router.fleet import LiveEndpoint, artifact_path, endpoint_specs
+from tests.support.park import Park
+from tests.support.polling import eventually
+from tests.support.resources import backend, deployment, model, resource, snapshot
+
+A, B = "http://127.0.0.1:1", "http://127.0.0.1:2"
+
+
+def in_process(revision: int, version: str = "1", **spec: object) -> Snapshot:
+    row = {"id": version, "artifact": "file:///models/m.onnx", "sha256": "0" * 64, **spec}
+    return snapshot(
+        revision, backend("local"), resource("Model", "m", {"versions": [row]}), deployment(f"m@{version}", "local")
+    )
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [("file:///a/b.onnx", "/a/b.onnx"), ("/a/b.onnx", "/a/b.onnx"), ("file://localhost/a%20b", "/a b")],
+)
+def test_a_file_uri_is_a_local_path(uri: str, path: str) -> None:
+    assert artifact_path(uri) == str(Path(path))
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/m", "http://127.0.0.1/m", "file://elsewhere/m"])
+def test_anything_else_than_a_local_file_is_refused(uri: str) -> None:
+    with pytest.raises(InvalidArgument, match="is not a file: URI"):
+        artifact_path(uri)
+
+
+def test_a_backend_without_endpoints_is_one_in_this_process() -> None:
+    ((spec, weight),) = endpoint_specs("local", BackendSpec(platform="fake", options={"models": "m@1"}))
+    assert (spec, weight) == (EndpointSpec("local", "fake", options={"models": "m@1"}), 1)
+
+
+def test_an_endpoint_is_down_after_as_many_failures_as_allowed_and_up_at_the_first_answer() -> None:
+    endpoint = LiveEndpoint("b", A, FakeAdapter(), BackendSpec(platform="fake", endpoints=[{"url": A}]), 1)
+    for up in (True, True, False):
+        endpoint.probed(answered=False)
+        assert endpoint.up is up
+    endpoint.probed(answered=True)
+    assert endpoint.up
+
+
+async def test_a_model_in_this_process_is_loaded_and_then_ready() -> None:
+    park = Park()
+    await park.serve(in_process(1))
+    await eventually(lambda: park.plane.model_ready("m", ""))
+    assert ("m", "1") in park.at("").models
+    assert (await park.infer("m")).served_by == "m-1-local"
+
+
+async def test_a_model_that_does_not_load_is_failed_with_the_reason() -> None:
+    park = Park()
+    park.at("").load_error = InvalidArgument("manifest_invalid", where="artifact", problem="the digest differs")
+    await park.serve(in_process(1))
+    known = park.fleet.deployed("m-1-local")
+    assert known is not None
+    await eventually(lambda: known.state == "FAILED")
+    assert "the digest differs" in known.reason
+
+
+async def test_a_retired_model_is_unloaded() -> None:
+    park = Park()
+    await park.serve(in_process(1))
+    await eventually(lambda: park.plane.model_ready("m", ""))
+    await park.serve(snapshot(2, backend("local")))
+    await eventually(lambda: not park.at("").models)
+    assert park.fleet.deployed("m-1-local") is None
+
+
+async def test_a_changed_artifact_is_loaded_anew() -> None:
+    park = Park()
+    await park.serve(in_process(1))
+    await eventually(lambda: park.plane.model_ready("m", ""))
+    before = park.fleet.deployed("m-1-local")
+    await park.serve(in_process(2, sha256="1" * 64))
+    after = park.fleet.deployed("m-1-local")
+    assert after is not before
+    await eventually(lambda: park.plane.model_ready("m", ""))
+
+
+async def test_a_changed_backend_is_connected_anew_and_the_old_connections_are_closed() -> None:
+    park = Park("m@1")
+    rest = (model("m", "1"), deployment("m@1", "b"))
+    await park.serve(snapshot(1, backend("b", endpoints=[A]), *rest))
+    old = park.at(A)
+    await park.serve(snapshot(2, backend("b", endpoints=[B]), *rest))
+    await eventually(lambda: old.closed)
+    assert [e.name for e in park.fleet.endpoints("b")] == [B]
+    assert (await park.infer("m")).served_by == "m-1-b"
+
+
+async def test_an_endpoint_is_closed_only_after_its_calls() -> None:
+    park = Park("m@1")
+    await park.serve(snapshot(1, backend("b", endpoints=[A]), model("m", "1"), deployment("m@1", "b")))
+    old = park.at(A)
+    old.fault = Fault(delay_s=0.2)
+    call = asyncio.create_task(park.infer("m"))
+    await eventually(lambda: old.in_flight == 1)
+    await park.serve(snapshot(2))
+    assert (await call).served_by == "m-1-b"
+    await eventually(lambda: old.closed)
+
+
+async def test_an_unknown_platform_is_refused_and_names_the_known_ones() -> None:
+    park = Park()
+    spec = BackendSpec(platform="mystery")
+    with pytest.raises(InvalidArgument, match="'mystery' is not a platform; there are fake"):
+        await park.fleet.prepare({"x": spec}, [])
+
+
+async def test_aclose_ends_every_adapter() -> None:
+    park = Park("m@1")
+    await park.serve(snapshot(1, backend("b", endpoints=[A, B]), model("m", "1"), deployment("m@1", "b")))
+    fakes = list(park.fakes.values())
+    await park.fleet.aclose()
+    assert all(fake.closed for fake in fakes)
