@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from penstock_adapters.adapter import IndexEntry, ModelState
 from penstock_adapters.protocol.errors import NotFound, Unavailable
@@ -15,6 +16,8 @@ from penstock_router.plane import Entry
 from penstock_router.stats import StatsBook
 from penstock_router.table import RoutingTable, default_versions
 
+ReadyPolicy = Literal["required", "all", "none"]
+"""Which models must be ready before the server is."""
 INDEX_STATES: dict[str, ModelState] = {
     "PENDING": "UNKNOWN",
     "LOADING": "LOADING",
@@ -27,11 +30,13 @@ INDEX_STATES: dict[str, ModelState] = {
 class LivePlane:
     """A DataPlane (see plane.py). Until a table is given it knows no model and is not ready."""
 
-    def __init__(self, fleet: Fleet, maker: EntryMaker, stats: StatsBook, *, all_ready: bool = False) -> None:
+    def __init__(
+        self, fleet: Fleet, maker: EntryMaker, stats: StatsBook, *, ready_policy: ReadyPolicy = "required"
+    ) -> None:
         self._fleet = fleet
         self._maker = maker
         self._stats = stats
-        self._all_ready = all_ready
+        self._ready_policy = ready_policy
         self._table: RoutingTable | None = None
         self.draining = False
 
@@ -54,8 +59,12 @@ class LivePlane:
         table = self._table
         if table is None:
             return "not_loaded_yet"
+        if self._ready_policy == "none":
+            return ""
         for plan in table.plans.models.values():
-            if (plan.required or self._all_ready) and not any(self._ready(v) for v in default_versions(plan)):
+            if (plan.required or self._ready_policy == "all") and not any(
+                self._ready(v) for v in default_versions(plan)
+            ):
                 return "required_not_ready"
         return ""
 
