@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from penstock_registry.chain import AuditRow
-from penstock_registry.writing import now_text
+from penstock_registry.entries import now_text
 
 KEPT_MAX: Final = 256
 """Different denials remembered at once; the others are counted under "others"."""

@@ -9,14 +9,16 @@ from typing import Final
 import msgspec
 
 from penstock_adapters.protocol.errors import Conflict, InvalidArgument, NotFound, PenstockError
-from penstock_registry import rows, writing
+from penstock_registry import rows
 from penstock_registry.chain import AuditRow
+from penstock_registry.entries import audited, committed, now_text
 from penstock_registry.manifest import decode
 from penstock_registry.plan import Expectation, Outcome, Plan, Prepared, decide, lost, references_after
 from penstock_registry.references import in_use, missing, offers, references_of, withdrawn
 from penstock_registry.rows import Head, Stored
 from penstock_registry.snapshot import Key
 from penstock_registry.store import Transaction
+from penstock_registry.writing import write
 
 SLICE: Final = 200
 """Resources compared before the event loop gets a turn."""
@@ -47,30 +49,28 @@ class Done(msgspec.Struct, frozen=True):
 
 async def commit(transaction: Transaction, attempt: Attempt, edits_of: EditsOf, denials: Sequence[AuditRow]) -> Done:
     """Lock the head, decide and write. A lost race and a refusal are committed too: as an audit row."""
-    before = head = await rows.head(transaction, lock=True)
+    head = await rows.head(transaction, lock=True)
     plan = await examine(transaction, head, attempt, edits_of)
-    if plan.error is None and plan.changes:
-        head = await writing.write_snapshot(transaction, head, plan, author=attempt.author, reason=attempt.reason)
+    advanced = plan.error is None and bool(plan.changes)
     row = AuditRow(
         0,
-        writing.now_text(),
+        now_text(),
         attempt.author,
         attempt.action,
         attempt.target,
         expected=str(attempt.expectation),
         found=plan.found,
         result=_result(plan),
-        before=before.revision,
-        after=head.revision,
+        before=head.revision,
+        after=head.revision + advanced,
     )
-    await append(transaction, head, [*denials, row], notify=head.revision != before.revision)
-    return Done(head.revision, plan.outcomes, plan.error, advanced=head.revision != before.revision)
-
-
-async def append(transaction: Transaction, head: Head, audit: Sequence[AuditRow], *, notify: bool) -> None:
-    """Write audit rows and, with them, the head."""
-    head = await writing.write_audit(transaction, head, audit)
-    await writing.write_head(transaction, head, notify=notify)
+    audit = [*denials, row]
+    if advanced:
+        entries = committed(head, plan, audit, author=attempt.author, reason=attempt.reason)
+    else:
+        entries = audited(head, audit)
+    await write(transaction, entries)
+    return Done(entries.head.revision, plan.outcomes, plan.error, advanced=advanced)
 
 
 async def examine(transaction: Transaction, head: Head, attempt: Attempt, edits_of: EditsOf) -> Plan:

@@ -100,7 +100,10 @@ def _is_address(form: re.Pattern[str], address: str) -> bool:
 
 def _doubled(values: Iterable[_T]) -> _T | None:
     """The first value that stands there more than once."""
-    return next((value for value, count in Counter(values).items() if count > 1), None)
+    listed = list(values)
+    if len(set(listed)) == len(listed):
+        return None
+    return next(value for value, count in Counter(listed).items() if count > 1)
 
 
 class Endpoint(Frozen):

@@ -18,14 +18,15 @@ from penstock_adapters.protocol.errors import InvalidArgument, NotFound, Penstoc
 from penstock_registry import loading, migrate, rows, verify
 from penstock_registry.audit import Denials
 from penstock_registry.chain import AuditRow
-from penstock_registry.commit import Attempt, Done, EditsOf, append, commit, examine
+from penstock_registry.commit import Attempt, Done, EditsOf, commit, examine
+from penstock_registry.entries import audited, now_text
 from penstock_registry.kinds import Resource
 from penstock_registry.manifest import decode, name_of
 from penstock_registry.plan import Edit, Expectation, Outcome, Prepared, check_edits, listed, prepare
 from penstock_registry.rows import Head
 from penstock_registry.snapshot import Change, Key, Snapshot, SnapshotInfo
 from penstock_registry.store import Bounds, Store, Transaction
-from penstock_registry.writing import now_text
+from penstock_registry.writing import write
 
 __all__ = ["AuditRow", "Bounds", "Edit", "Outcome", "Registry", "WriteResult"]
 
@@ -255,7 +256,7 @@ class Registry:
                 before=head.revision,
                 after=head.revision,
             )
-            await append(transaction, head, [row], notify=True)
+            await write(transaction, audited(head, [row]))
             return head.epoch
 
         await self._ready()
@@ -308,7 +309,7 @@ class Registry:
             return
 
         async def written(transaction: Transaction) -> None:
-            await append(transaction, await rows.head(transaction, lock=True), denials, notify=False)
+            await write(transaction, audited(await rows.head(transaction, lock=True), denials))
 
         try:
             await self._store.write(written)
