@@ -70,22 +70,18 @@ class RequestBody:
         The same request is refused with the same words whichever carrier brought it, which a fault met while decoding
         cannot do by itself: the decoder does not know the model's inputs. Raises InvalidArgument, Unimplemented, TooLarge.
         """
+        if self._message is None and self._rest is not None and self._rest.header_length == 0 and signature is not None:
+            self._message = rest_codec.decode_raw(self._rest, signature, self._limits)
         try:
             message = self.message
         except PenstockError:
-            if signature is not None:
-                self._recheck(signature)
+            if self._rest is not None:
+                rest_codec.recheck(self._rest, signature, self._limits)
+            else:
+                grpc_codec.recheck(self._wire_grpc, signature, self._limits)
             raise
         validate_request(message, signature, self._limits, streaming=streaming)
         return message
-
-    def _recheck(self, signature: Signature) -> None:
-        if self._rest is None:
-            grpc_codec.recheck(self._wire_grpc, signature, self._limits)
-        elif self._rest.header_length == 0:
-            self._message = rest_codec.decode_raw(self._rest, signature, self._limits)
-        else:
-            rest_codec.recheck(self._rest, signature, self._limits)
 
     def rest(self) -> RestWire:
         """The request as REST with binary tensors, all outputs asked for in binary. The identity if it came that way."""
@@ -121,11 +117,22 @@ class ResponseBody:
 
     def rest(self, request: RequestMessage) -> RestWire:
         """The answer in the form the request asked for, output by output. The identity if the backend did just that."""
-        if self._rest is not None and rest_codec.all_binary(request):
+        if self._rest is not None and rest_codec.all_binary(request) and self._ordered(request) is self._message:
             return self._rest
-        return rest_codec.encode_response(apply_classification(self._message, request), request)
+        return rest_codec.encode_response(apply_classification(self._ordered(request), request), request)
 
     def grpc(self, request: RequestMessage | None = None) -> Any:
         """The answer as a ModelInferResponse with raw contents (6.10); `request` says which outputs to classify."""
-        message = self._message if request is None else apply_classification(self._message, request)
+        message = self._message if request is None else apply_classification(self._ordered(request), request)
         return grpc_codec.encode_response(message)
+
+    def _ordered(self, request: RequestMessage) -> ResponseMessage:
+        """The answer with its outputs in the requested order (6.5)."""
+        message = self._message
+        if len(request.outputs) < 2:
+            return message
+        place = {output.name: index for index, output in enumerate(request.outputs)}
+        outputs = sorted(message.outputs, key=lambda tensor: place.get(tensor.name, len(place)))
+        if all(a is b for a, b in zip(outputs, message.outputs, strict=True)):
+            return message
+        return msgspec.structs.replace(message, outputs=tuple(outputs))

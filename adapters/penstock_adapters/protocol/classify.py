@@ -76,7 +76,8 @@ def _highest(values: NDArray[Any], count: int, labels: Sequence[str]) -> list[by
         order = np.argsort(~values, kind="stable")[:count]
         texts = [str(int(value)) for value in values[order]]
     else:
-        wide = values.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
+            wide = values.astype(np.float64)
         order = np.argsort(-wide, kind="stable")[:count]
         texts = [f"{value:.6f}" for value in wide[order].tolist()]
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import ml_dtypes
 import msgspec
@@ -26,7 +26,7 @@ class Datatype(msgspec.Struct, frozen=True):
     high: int = 0
 
 
-def _int(name: str, dtype: type[np.integer[np.typing.NBitBase]], code: str, field: str) -> Datatype:
+def _int(name: str, dtype: type[np.integer[Any]], code: str, field: str) -> Datatype:
     info = np.iinfo(dtype)
     return Datatype(
         name, info.bits // 8, "int", np.dtype(dtype).newbyteorder("<"), code, field, int(info.min), int(info.max)

@@ -111,6 +111,8 @@ def _packer(name: str, fields: list[tuple[Any, Any]]) -> Pack:
 
 
 def _pack(name: str, row: Datatype, values: Any) -> bytes:
+    if not values:
+        return b""
     if row.kind == "bytes":
         return join_bytes(values)
     if row.kind == "bool":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -26,18 +26,21 @@ _NESTING_MAX: Final = 5
 _NEGATIVE_ZERO: Final = re.compile(rb"-0(?![.eE0-9])")
 
 
-def _decoders(element: type) -> list[msgspec.json.Decoder[Any]]:
-    kinds: list[Any] = [list[element]]  # type: ignore[valid-type]
-    for _ in range(_NESTING_MAX - 1):
-        kinds.append(list[kinds[-1]])
-    return [msgspec.json.Decoder(kind) for kind in kinds]
+def _decoders(element: Any) -> list[msgspec.json.Decoder[Any]]:
+    """One decoder for each depth of nesting, from a flat array up."""
+    array: Any = list
+    kinds = []
+    for _ in range(_NESTING_MAX):
+        element = array[element]
+        kinds.append(msgspec.json.Decoder(element))
+    return kinds
 
 
 _DECODERS: Final = {kind: _decoders(element) for kind, element in _ELEMENT.items()}
 _FLAT: Final = {name: _DECODERS[row.kind][0].decode for name, row in DATATYPES.items()}
 
 
-def pack_raw(raw: msgspec.Raw, row: Datatype, shape: tuple[int, ...], count: int) -> bytes | None:
+def pack_raw(raw: msgspec.Raw, row: Datatype, shape: Sequence[int], count: int) -> bytes | None:
     """Raw data of an unparsed `data` member, or None: something is wrong or unusual, and the exact path says what."""
     text = bytes(raw)
     kind = row.kind
@@ -69,7 +72,7 @@ def _pack(row: Datatype, values: list[Any]) -> bytes:
     return join_bytes([value.encode() for value in values])
 
 
-def _nested(text: bytes, kind: str, shape: tuple[int, ...]) -> list[Any]:
+def _nested(text: bytes, kind: str, shape: Sequence[int]) -> list[Any]:
     """The elements of nested arrays in row-major order; [] (a wrong count) if they do not nest like the shape."""
     depth = len(text) - len(text.lstrip(b"["))
     if depth > _NESTING_MAX:

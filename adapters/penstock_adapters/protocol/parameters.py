@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import isfinite
+from operator import itemgetter
 from typing import Any, Final
 
 from penstock_adapters.protocol.errors import InvalidArgument, Unimplemented
@@ -23,7 +24,7 @@ def check_values(parameters: Parameters, limits: Limits) -> None:
     """Types, ranges and caps of one object's parameters. Raises InvalidArgument."""
     if len(parameters) > limits.parameters:
         raise InvalidArgument("too_many", count=len(parameters), what="parameters", limit=limits.parameters)
-    for name, value in parameters.items():
+    for name, value in _in_order(parameters):
         if byte_length(name) > limits.parameter_key:
             raise InvalidArgument(
                 "too_long", what="a parameter's name", size=byte_length(name), limit=limits.parameter_key
@@ -45,6 +46,11 @@ def check_values(parameters: Parameters, limits: Limits) -> None:
                     raise InvalidArgument("parameter_invalid", name=name, expected=_VALUE)
 
 
+def _in_order(parameters: Parameters) -> list[tuple[str, ParameterValue]]:
+    """By name: protobuf maps have no order, and of two faults every carrier must name the same."""
+    return sorted(parameters.items(), key=itemgetter(0))
+
+
 def byte_length(text: str) -> int:
     """Bytes of UTF-8."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
@@ -59,7 +65,7 @@ def check_extensions(parameters: Parameters) -> None:
 
 def check_reserved(parameters: Parameters, *, streaming: bool) -> None:
     """The request parameters that mean something: their types, and the ones no caller may set. Raises InvalidArgument."""
-    for name, value in parameters.items():
+    for name, value in _in_order(parameters):
         if name == _STREAM_ONLY and streaming:
             if not isinstance(value, bool):
                 raise InvalidArgument("parameter_invalid", name=name, expected="a boolean")

@@ -93,6 +93,14 @@ REASONS: Final[dict[str, str]] = {
     "backend_refused": "the backend of model '{model}' refused the request as invalid",
     "model_failed": "model '{model}' failed to execute",
     "internal": "internal error; the log has the details under incident {incident}",
+    # -- loading models, endpoint options (400) --
+    "model_unloadable": "model '{model}' cannot be loaded: {problem}",
+    "model_tensor_type": "model '{model}' cannot be served: its {kind} '{tensor}' is a {found}, and v2 carries tensors only; convert scikit-learn classifiers with zipmap=False",
+    "artifact_sha256": "model '{model}' cannot be loaded: the sha256 of its file is {found}, not {expected}",
+    "option_unknown": "{where}: unknown option '{option}'; there are {known}",
+    "option_range": "{where}: option '{option}' must be {expected}",
+    "url_invalid": "{where}: the URL must be {expected}",
+    # -- what is not offered (501) --
     "extension_unsupported": "{extension} is not offered here",
     "rpc_unimplemented": "{rpc} is not offered here",
     # -- the registry (400, 409) --

@@ -46,7 +46,7 @@ class _Output(msgspec.Struct, gc=False):
 
 
 class _ParsedOutput(_Output, gc=False):
-    data: Any = None  # type: ignore[assignment]
+    data: Any = None
 
 
 class _Response(msgspec.Struct, gc=False):

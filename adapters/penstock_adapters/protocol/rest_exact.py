@@ -123,7 +123,7 @@ def _check_depth(text: bytes, limit: int) -> None:
 
 def kind(value: object) -> str:
     """What a JSON value is, for a message."""
-    names = {dict: "an object", list: "an array", bool: "a boolean", type(None): "null"}
+    names: dict[Any, str] = {dict: "an object", list: "an array", bool: "a boolean", type(None): "null"}
     if isinstance(value, str) and not isinstance(value, Literal):
         return "a string"
     return names.get(type(value), "a number")
@@ -134,7 +134,7 @@ def _member(members: Mapping[str, Any], key: str, wanted: type, where: str) -> A
     value = members.get(key)
     if value is None or (isinstance(value, wanted) and not isinstance(value, Literal)):
         return value
-    words = {dict: "an object", list: "an array", str: "a string"}
+    words: dict[Any, str] = {dict: "an object", list: "an array", str: "a string"}
     raise InvalidArgument("field_type", field=f"{where}{key}", expected=words[wanted], found=kind(value))
 
 
@@ -192,18 +192,20 @@ def _tensor(entry: object, index: int, has_binary: bool, rest: memoryview) -> tu
     parameters = dict(_parameters(entry, f"{where}.parameters."))
     size = _take_size(parameters)
     data: Buffer | Pack | None = None
+    taken = 0
     given = entry.get("data")
     if size is not None and has_binary and given is None:
         if size > len(rest):
             raise InvalidArgument("binary_leftover", found=len(rest), expected=size)
         data = rest[:size]
+        taken = size
     elif size is None and given is not None:
         base64 = datatype == "BYTES" and parameters.get("content_type") == "base64"
         if base64:
             del parameters["content_type"]
         data = _packer(name, given, base64=base64)
     entries = tuple(_dimension(dimension) for dimension in shape)
-    return DraftTensor(name, datatype, entries, data, parameters or NO_PARAMETERS), size or 0
+    return DraftTensor(name, datatype, entries, data, parameters or NO_PARAMETERS), taken
 
 
 def _packer(name: str, values: object, *, base64: bool) -> Pack:

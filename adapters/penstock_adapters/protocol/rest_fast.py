@@ -50,6 +50,7 @@ class _Request(msgspec.Struct, gc=False):
 _DECODE: Final = msgspec.json.Decoder(_Request).decode
 _REFUSED: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _UNSET: Final = msgspec.UNSET
+_RANK_MAX: Final = 32
 
 
 def read(text: bytes, rest: memoryview, *, binary: bool) -> tuple[RequestMessage, bool] | None:
@@ -67,6 +68,8 @@ def read(text: bytes, rest: memoryview, *, binary: bool) -> tuple[RequestMessage
     for entry in request.inputs:
         parameters: Parameters = NO_PARAMETERS
         count = 1
+        if len(entry.shape) > _RANK_MAX:
+            return None  # before multiplying: a product of very many numbers is very large
         for dimension in entry.shape:
             if dimension < 0:
                 return None
@@ -78,7 +81,7 @@ def read(text: bytes, rest: memoryview, *, binary: bool) -> tuple[RequestMessage
             end = offset + size if type(size) is int and size >= 0 else -1
             if not offset <= end <= len(rest):
                 return None
-            data: Buffer | None = rest[offset:end]
+            data: Buffer = rest[offset:end]
             offset = end
             if len(entry.parameters) > 1:
                 parameters = {k: v for k, v in entry.parameters.items() if k != "binary_data_size"}
@@ -91,9 +94,10 @@ def read(text: bytes, rest: memoryview, *, binary: bool) -> tuple[RequestMessage
                 if "content_type" in entry.parameters:
                     return None
                 parameters = entry.parameters or NO_PARAMETERS
-            data = pack_raw(entry.data, row, entry.shape, count)
-            if data is None:
+            packed = pack_raw(entry.data, row, entry.shape, count)
+            if packed is None:
                 return None
+            data = packed
         tensors.append(Tensor(entry.name, entry.datatype, tuple(entry.shape), data, parameters))
     if offset != len(rest) or not _keys_are_counted(text, request):
         return None

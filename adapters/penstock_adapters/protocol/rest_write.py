@@ -114,7 +114,8 @@ def _numbers(row: Datatype, data: Buffer) -> bytes:
     if row.kind != "float":
         return _dumps(array, option=_NUMPY)
     if row.size == 2:
-        array = array.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
+            array = array.astype(np.float64)
     text = _dumps(array, option=_NUMPY)
     if b"null" not in text:
         return text

@@ -7,13 +7,13 @@ in the second tensor's JSON text is not named before one in the first tensor's n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import numpy as np
 
 from penstock_adapters.protocol.datatypes import DATATYPES, Datatype
-from penstock_adapters.protocol.errors import InvalidArgument, TooLarge
+from penstock_adapters.protocol.errors import BadBackendAnswer, InvalidArgument, TooLarge
 from penstock_adapters.protocol.limits import DEFAULT_LIMITS, Limits
 from penstock_adapters.protocol.message import (
     NO_PARAMETERS,
@@ -21,12 +21,14 @@ from penstock_adapters.protocol.message import (
     Parameters,
     RequestedOutput,
     RequestMessage,
+    ResponseMessage,
     Signature,
     Tensor,
     TensorMetadata,
 )
 from penstock_adapters.protocol.parameters import byte_length, check_extensions, check_reserved, check_values
 from penstock_adapters.protocol.tensors import WALK_MAX, BytesFault, walk_bytes
+from penstock_adapters.protocol.tensors import element_count as product
 
 Pack = Callable[[Datatype, tuple[int, ...], int, int], bytes]
 """(datatype, shape, element count, room in bytes) -> raw data. Raises InvalidArgument: count first, then values; TooLarge."""
@@ -124,7 +126,7 @@ def _quick(message: RequestMessage, signature: Signature, limits: Limits) -> boo
 def _quick_outputs(outputs: tuple[RequestedOutput, ...], signature: Signature) -> bool:
     known = {meta.name for meta in signature.outputs}
     for output in outputs:
-        if output.parameters or output.name not in known:
+        if output.parameters or output.classification or output.name not in known:
             return False
         known.discard(output.name)
     return True
@@ -173,17 +175,15 @@ def _check_name(
     return known[name]
 
 
-def names(known: object) -> str:
+def names(known: Iterable[str]) -> str:
     """Names for a message, or the word none."""
-    return ", ".join(map(str, known)) or "none" if isinstance(known, dict | list | tuple) else str(known)
+    return ", ".join(known) or "none"
 
 
 def _check_datatype(tensor: DraftTensor | Tensor, meta: TensorMetadata | None) -> Datatype:
     row = DATATYPES.get(tensor.datatype)
     if row is None:
-        raise InvalidArgument(
-            "datatype_unknown", tensor=tensor.name, datatype=tensor.datatype, known=names(list(DATATYPES))
-        )
+        raise InvalidArgument("datatype_unknown", tensor=tensor.name, datatype=tensor.datatype, known=names(DATATYPES))
     if meta is not None and tensor.datatype != meta.datatype:
         raise InvalidArgument("datatype_mismatch", tensor=tensor.name, expected=meta.datatype, found=tensor.datatype)
     return row
@@ -213,14 +213,14 @@ def _check_shape(
     return tuple(shape), count
 
 
-def fits(shape: tuple[int, ...] | list[int], wanted: tuple[int, ...]) -> bool:
+def fits(shape: Sequence[int], wanted: tuple[int, ...]) -> bool:
     """Same rank, and equal wherever the signature fixes a dimension."""
     return len(shape) == len(wanted) and all(need in (-1, have) for have, need in zip(shape, wanted, strict=True))
 
 
-def shape_text(shape: object) -> str:
+def shape_text(shape: Iterable[object]) -> str:
     """[1,64], as callers write it."""
-    return "[" + ",".join(map(str, shape)) + "]" if isinstance(shape, list | tuple) else str(shape)
+    return "[" + ",".join(map(str, shape)) + "]"
 
 
 def check_data(
@@ -269,7 +269,59 @@ def _check_complete(message: RequestMessage, signature: Signature | None) -> Non
         if name not in given:
             raise InvalidArgument("input_missing", tensor=name, needed=names(needed))
     if signature.outputs:
-        known = [meta.name for meta in signature.outputs]
+        known = {meta.name: meta.datatype for meta in signature.outputs}
         for output in message.outputs:
             if output.name not in known:
                 raise InvalidArgument("output_unknown", tensor=output.name, known=names(known))
+            if output.classification and DATATYPES[known[output.name]].kind not in {"int", "float"}:
+                problem = f"needs numbers, not {known[output.name]}"
+                raise InvalidArgument("classification_invalid", tensor=output.name, problem=problem)
+
+
+def validate_response(
+    response: ResponseMessage, request: RequestMessage, signature: Signature | None, *, model: str = ""
+) -> None:
+    """Check a backend's answer: the outputs that were asked for and no others, each of the signature's datatype and shape.
+
+    Raises BadBackendAnswer, which names `model`. A changed bit inside tensor data is a valid answer and not seen here.
+    """
+    problem = _answer_problem(response, request, signature)
+    if problem:
+        raise BadBackendAnswer("backend_answer", model=model or response.model_name, problem=problem)
+
+
+def _answer_problem(response: ResponseMessage, request: RequestMessage, signature: Signature | None) -> str:
+    """What is wrong with an answer, "" = nothing."""
+    if request.id and response.id != request.id:
+        return "it carries another request's id"
+    metas = {meta.name: meta for meta in signature.outputs} if signature is not None else {}
+    wanted = {output.name for output in request.outputs} or set(metas)
+    seen: set[str] = set()
+    for tensor in response.outputs:
+        name = tensor.name
+        if name in seen:
+            return f"output '{name}' comes twice"
+        if wanted and name not in wanted:
+            return f"output '{name}' was not asked for"
+        seen.add(name)
+        problem = _tensor_problem(tensor, metas.get(name))
+        if problem:
+            return f"output '{name}' {problem}"
+    missing = wanted - seen
+    return f"output '{min(missing)}' is missing" if missing else ""
+
+
+def _tensor_problem(tensor: Tensor, meta: TensorMetadata | None) -> str:
+    row = DATATYPES.get(tensor.datatype)
+    if row is None or (meta is not None and tensor.datatype != meta.datatype):
+        return "has another datatype than the model's"
+    if min(tensor.shape, default=0) < 0 or (meta is not None and not fits(tensor.shape, meta.shape)):
+        return "has another shape than the model's"
+    count = product(tensor.shape)
+    if row.size and row.kind != "bool":
+        return "" if len(tensor.data) == count * row.size else "does not hold as many elements as its shape says"
+    try:
+        check_data(tensor.name, row, tensor.shape, count, tensor.data)
+    except InvalidArgument:
+        return "holds data that its datatype and shape do not allow"
+    return ""
