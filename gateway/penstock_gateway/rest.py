@@ -5,9 +5,7 @@ This is one of the two edges where an error becomes a status, and where an error
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
-from itertools import count
 from typing import Final
 
 import msgspec
@@ -22,8 +20,9 @@ from penstock_adapters.protocol.errors import (
 from penstock_adapters.protocol.message import Buffer
 from penstock_gateway import rest_bodies
 from penstock_gateway.incidents import Fault
+from penstock_gateway.request_ids import RequestIds
 from penstock_gateway.rest_answers import Answer, error_answer, json_answer, length, metadata_json
-from penstock_gateway.rest_headers import REQUEST_ID, RestHeaders, well_formed_id
+from penstock_gateway.rest_headers import REQUEST_ID, RestHeaders
 from penstock_gateway.rest_infer import RestInfer
 from penstock_gateway.rest_paths import Operation, Target, infer_target, parse
 from penstock_router.plane import DataPlane
@@ -50,8 +49,7 @@ class RestApp:
         self._scrape = scrape
         self._fault = fault
         self._version = version
-        self._id_prefix = os.urandom(6).hex().encode()
-        self._id_count = count(1)
+        self._ids = RequestIds()
         self._answers: dict[Operation, Callable[[Target], Answer]] = {
             Operation.SERVER_METADATA: self._server_metadata,
             Operation.LIVE: self._live,
@@ -85,9 +83,7 @@ class RestApp:
 
     def _finished(self, answer: Answer, request_id: bytes | None) -> Answer:
         """x-request-id stands on every answer: the caller's own, or a fresh one."""
-        if request_id is None or not well_formed_id(request_id):
-            request_id = b"%s-%x" % (self._id_prefix, next(self._id_count))
-        return Answer(answer.status, (*answer.headers, (REQUEST_ID, request_id)), answer.parts)
+        return Answer(answer.status, (*answer.headers, (REQUEST_ID, self._ids.answering(request_id))), answer.parts)
 
     async def _other(self, method: str, path: bytes, headers: RestHeaders, body: Buffer) -> Answer:
         target = parse(path)

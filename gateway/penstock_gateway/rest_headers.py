@@ -13,7 +13,6 @@ REQUEST_ID: Final = b"x-request-id"
 TIMEOUT: Final = b"penstock-timeout-ms"
 BINARY_LENGTH: Final = b"inference-header-content-length"
 
-_WELL_FORMED_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _CHARSET: Final = re.compile(rb";\s*charset\s*=\s*\"?([^\";\s]*)", re.IGNORECASE)
 _SINGLE: Final = frozenset(
     {
@@ -103,8 +102,3 @@ def check_charset(headers: RestHeaders) -> None:
     found = _CHARSET.search(value)
     if found is not None and found[1].lower() not in {b"utf-8", b"utf8"}:
         raise InvalidArgument("header_invalid", name="Content-Type", expected="without charset, or with charset=utf-8")
-
-
-def well_formed_id(value: bytes | None) -> bytes | None:
-    """The caller's request id if it may be repeated in an answer and a log, else None."""
-    return value if value is not None and _WELL_FORMED_ID.fullmatch(value) else None

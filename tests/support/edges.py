@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from penstock_gateway.grpc_infer import GrpcInfer, GrpcOptions
+from penstock_gateway.grpc_server import GrpcApp, GrpcServer
 from penstock_gateway.http_server import HttpServer
 from penstock_gateway.incidents import fault_reporter
 from penstock_gateway.prediction_metrics import PredictionMetrics
@@ -46,6 +48,33 @@ async def rest_listener(
 ) -> AsyncIterator[RestListener]:
     listener = RestListener(plane or MemoryPlane(), options or RestOptions())
     await listener.server.start([socket.create_server(("127.0.0.1", 0))])
+    try:
+        yield listener
+    finally:
+        await listener.server.aclose()
+
+
+class GrpcListener:
+    """The same for gRPC."""
+
+    def __init__(self, plane: MemoryPlane, options: GrpcOptions) -> None:
+        self.plane = plane
+        self.metrics = Metrics()
+        infer = GrpcInfer(plane, PredictionMetrics(self.metrics, "grpc", labels_of), options)
+        self.app = GrpcApp(plane, infer, fault_reporter(structlog.get_logger()), version="0.0-test")
+        self.server = GrpcServer(self.app, options)
+        self.port = 0
+
+    def counted(self) -> dict[tuple[str, ...], float]:
+        return {labels: cell.value for labels, cell in self.metrics.requests.cells.items()}
+
+
+@asynccontextmanager
+async def grpc_listener(
+    plane: MemoryPlane | None = None, options: GrpcOptions | None = None
+) -> AsyncIterator[GrpcListener]:
+    listener = GrpcListener(plane or MemoryPlane(), options or GrpcOptions())
+    listener.port = await listener.server.start("127.0.0.1:0")
     try:
         yield listener
     finally:
