@@ -94,9 +94,9 @@ def test_shell_blocks_parse(block: Block) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("block", of("json"), ids=where)
-def test_json_blocks_parse(block: Block) -> None:
-    json.loads(block.text)
+def test_json_blocks_parse() -> None:
+    for block in of("json"):
+        json.loads(block.text)
 
 
 @pytest.mark.parametrize("block", of("yaml"), ids=where)

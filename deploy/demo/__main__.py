@@ -19,8 +19,9 @@ from deploy.demo import show
 from deploy.demo.ask import Asked, ask_everything, first_prediction
 from deploy.demo.processes import FailedError, Ports, Server, choose_ports, run, running, say, shown
 from deploy.examples.assemble import EXAMPLES, assemble
-from deploy.triton.launch import DEFAULT_DEST, command, environment
 from deploy.triton.launch import Ports as TritonPorts
+from deploy.triton.launch import command, environment
+from deploy.triton.setup import DEFAULT_DEST
 
 ROOT = Path(__file__).resolve().parents[2]
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))

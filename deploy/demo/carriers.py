@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from penstock_adapters.protocol.messages import SERVICE_NAME, message_class
 
 Array = npt.NDArray[Any]
-DATATYPES = {"FP32": np.dtype("<f4"), "INT64": np.dtype("<i8")}
+DATATYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "INT64": np.dtype("<i8")}
 TIMEOUT_S = 20
 
 
@@ -146,7 +146,7 @@ class Grpc:
 
     port: int
     channel: grpc.Channel = field(init=False)
-    call: Callable[..., Any] = field(init=False)
+    call: grpc.UnaryUnaryMultiCallable = field(init=False)
 
     def __post_init__(self) -> None:
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")

@@ -15,13 +15,16 @@ from rich.table import Table
 SHADES = " ░▒▓█"
 DRAWN = 6
 WIDTH = 118
+"""Columns where the output is not a terminal."""
 SHARE, TOLERANCE = 0.90, 0.06
 """What digits@1 gets of the route, and how far 450 users may be from it: over four standard deviations."""
 
 
 def everything(asked: Asked) -> bool:
     """Print it all; True if all of it is as it should be."""
-    console = Console(soft_wrap=True) if not Console().is_terminal else Console()
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH
     console.print()
     draw(console, asked)
     console.print(predictions(asked))
