@@ -20,7 +20,7 @@ from penstock_adapters.protocol.errors import InvalidArgument, PenstockError
 from penstock_adapters.protocol.message import Signature
 from penstock_registry.kinds import BackendSpec
 from penstock_router.balance import Load
-from penstock_router.metrics import Metrics
+from penstock_router.metrics import Metrics, Value
 from penstock_router.plan import Replica
 
 State = Literal["PENDING", "LOADING", "READY", "FAILED", "UNLOADING"]
@@ -62,11 +62,12 @@ class LiveEndpoint:
 class Deployed:
     """One deployment, as this process sees it. `ready_on` holds the names of the endpoints that have it."""
 
-    __slots__ = ("platform", "ready_on", "reason", "replica", "signature", "state")
+    __slots__ = ("_loaded", "platform", "ready_on", "reason", "replica", "signature", "state")
 
-    def __init__(self, replica: Replica, signature: Signature | None) -> None:
+    def __init__(self, replica: Replica, signature: Signature | None, loaded: Value) -> None:
         self.replica = replica
         self.signature = signature
+        self._loaded = loaded
         self.state: State = "PENDING"
         self.reason = "not checked yet"
         self.ready_on: frozenset[str] = frozenset()
@@ -75,6 +76,7 @@ class Deployed:
     def set(self, state: State, reason: str = "") -> None:
         self.state = state
         self.reason = reason
+        self._loaded.value = float(state == "READY")
 
     def serves_on(self, endpoint: LiveEndpoint) -> bool:
         """May a call be sent there? A deployment on a remote server that nobody has checked yet may: the server knows."""
@@ -155,7 +157,7 @@ class Fleet:
         for want in wanted:
             known = self._deployed.get(want.replica.deployment)
             if known is None or known.replica != want.replica:
-                known = self._deployed[want.replica.deployment] = Deployed(want.replica, want.signature)
+                known = self._deployed[want.replica.deployment] = self._new(want)
                 self._start_load(known)
             elif want.signature is not None:
                 known.signature = want.signature
@@ -167,6 +169,8 @@ class Fleet:
             gone = self._deployed.pop(name, None)
             if gone is not None:
                 gone.set("UNLOADING")
+                replica = gone.replica
+                self._metrics.model_loaded.forget(replica.model, replica.version, replica.backend)
                 self._background(self._unload(gone))
         for name in backends:
             self._specs.pop(name, None)
@@ -180,6 +184,11 @@ class Fleet:
         for endpoint in self.all_endpoints():
             await endpoint.adapter.aclose()
         self._endpoints.clear()
+
+    def _new(self, want: Wanted) -> Deployed:
+        replica = want.replica
+        loaded = self._metrics.model_loaded.cell(replica.model, replica.version, replica.backend)
+        return Deployed(replica, want.signature, loaded)
 
     async def _connect(self, backend: str, spec: BackendSpec) -> tuple[LiveEndpoint, ...]:
         connect = self._platforms.get(spec.platform)

@@ -70,6 +70,10 @@ class Family(Generic[Cell]):
             found = self.cells.setdefault(values, self._make())
         return found
 
+    def forget(self, *values: str) -> None:
+        """Stop showing a child whose subject is gone."""
+        self.cells.pop(values, None)
+
     def _make(self) -> Cell:
         return Buckets(self.bounds) if self.kind == "histogram" else Value()  # type: ignore[return-value]
 

@@ -29,6 +29,8 @@ STABLE = "stable"
 class Replica(msgspec.Struct, frozen=True):
     """One model version on one backend, under the name the backend knows."""
 
+    model: str
+    version: str
     deployment: str
     backend: str
     platform: str
@@ -121,6 +123,8 @@ def _replica(
             target=f"Backend '{deployment.backend}'",
         )
     return Replica(
+        model=deployment.model_name,
+        version=version.id,
         deployment=name,
         backend=deployment.backend,
         platform=backend.platform,
