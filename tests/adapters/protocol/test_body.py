@@ -19,7 +19,7 @@ from penstock_adapters.protocol.message import (
     Tensor,
     TensorMetadata,
 )
-from tests.support.requests import Plain, Request, carriers, requests, rest_json
+from tests.support.carriers import Plain, Request, carriers, requests, rest_json
 
 SIGNATURE = Signature(
     (

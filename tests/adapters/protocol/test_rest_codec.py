@@ -23,7 +23,7 @@ from penstock_adapters.protocol.message import (
 )
 from penstock_adapters.protocol.validate import judge
 from penstock_adapters.protocol.wire import RestWire
-from tests.support.requests import Plain, Request, requests, rest_binary, rest_json
+from tests.support.carriers import Plain, Request, requests, rest_binary, rest_json
 
 JSON_ALL = RequestMessage("", ())
 BINARY_ALL = RequestMessage("", (), binary_output=True)
