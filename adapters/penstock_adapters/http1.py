@@ -15,14 +15,13 @@ from math import inf
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from penstock_adapters.deadlines import EarliestTimer
 from penstock_adapters.http1_connection import AnswerCaps, Connection, Garbage, Late, Lost, Response
 from penstock_adapters.protocol.errors import BadBackendAnswer, DeadlineExceeded, InvalidArgument, Unavailable
 from penstock_adapters.protocol.message import Buffer
 
 IDLE_S_MAX = 30.0
 """An idle connection older than this is not used again: firewalls forget it, servers are about to close it."""
-TICK_S = 0.001
-"""Event loops count timers in milliseconds and may fire this much early."""
 
 
 class _Waiter(NamedTuple):
@@ -55,8 +54,7 @@ class HttpClient:
         self._all: set[Connection] = set()
         self._open = 0  # connections made and being made
         self._waiters: deque[_Waiter] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = inf
+        self._timer = EarliestTimer(self._sweep)
         self._closed = False
         self._empty: asyncio.Event = asyncio.Event()
 
@@ -88,8 +86,8 @@ class HttpClient:
         head = b"".join(lines)
         if head.count(b"\n") != len(headers) + 4:
             raise ValueError("a line break in a header or target would begin another request")
-        if deadline < self._timer_at:
-            self._arm(deadline)  # a deadline that has passed ends the call at the first wait
+        if deadline < self._timer.at:
+            self._timer.arm(deadline)  # a deadline that has passed ends the call at the first wait
         try:
             connection = self._pooled(start) or await self._acquire(deadline, model)
             reused = connection.reused
@@ -120,9 +118,7 @@ class HttpClient:
     async def aclose(self) -> None:
         """Close every connection, fail every call. May be called twice."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer, self._timer_at = None, inf
+        self._timer.cancel()
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.future.done():
@@ -238,17 +234,7 @@ class HttpClient:
                 return
         self._open -= 1
 
-    # -- deadlines: one timer for the pool, set to the earliest; most requests end without touching it --
-
-    def _arm(self, at: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = at
-        self._timer = asyncio.get_running_loop().call_at(at, self._sweep)
-
-    def _sweep(self) -> None:
-        now = asyncio.get_running_loop().time() + TICK_S
-        self._timer, self._timer_at = None, inf
+    def _sweep(self, now: float) -> float:
         nearest = inf
         for connection in tuple(self._all):
             if connection.future is None:
@@ -265,22 +251,19 @@ class HttpClient:
                 waiter.future.set_exception(Late())
             else:
                 nearest = min(nearest, waiter.deadline)
-        if nearest < inf:
-            self._arm(nearest)
+        return nearest
 
 
 def _address(url: str) -> tuple[str, int, ssl.SSLContext | None]:
+    expected = "http[s]://host[:port], in ASCII, without path or credentials"
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise InvalidArgument("manifest_invalid", where=url, problem="not a URL") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"} or parts.query:
-        raise InvalidArgument("manifest_invalid", where=url, problem="must be http[s]://host[:port], without a path")
-    if not parts.hostname.isascii():
-        raise InvalidArgument("manifest_invalid", where="url", problem="must name its host in ASCII (punycode)")
-    if parts.username is not None:
-        raise InvalidArgument("manifest_invalid", where="url", problem="must not hold credentials")
+        raise InvalidArgument("url_invalid", where="endpoint", expected=expected) from None
+    plain = not (parts.query or parts.fragment or parts.username is not None) and parts.path in {"", "/"}
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not parts.hostname.isascii() or not plain:
+        raise InvalidArgument("url_invalid", where="endpoint", expected=expected)
     context = ssl.create_default_context() if parts.scheme == "https" else None
     return parts.hostname, port or (443 if context else 80), context
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from math import inf
 from typing import Any
 
@@ -22,7 +21,12 @@ from penstock_adapters.protocol.message import (
 from penstock_adapters.protocol.request import InferenceRequest
 from penstock_adapters.protocol.tensors import from_array, to_array
 
-NO_HEADERS: Mapping[str, str] = {}
+
+class NoHeaders:
+    """Satisfies protocol.request.Headers."""
+
+    def get(self, name: str, default: str = "", /) -> str:  # noqa: ARG002  (the protocol's signature)
+        return default
 
 
 def request(
@@ -39,7 +43,7 @@ def request(
     message = RequestMessage(id, inputs, tuple(map(RequestedOutput, outputs)), parameters)
     deadline = asyncio.get_running_loop().time() + within_s if within_s < inf else inf
     return InferenceRequest(
-        model, RequestBody(message=message), NO_HEADERS, version, deadline=deadline, caller_deadline=caller_deadline
+        model, RequestBody(message=message), NoHeaders(), version, deadline=deadline, caller_deadline=caller_deadline
     )
 
 

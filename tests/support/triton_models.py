@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import onnx
-from onnx import helper, numpy_helper
-
 from penstock_adapters.protocol.datatypes import DATATYPES
+from tests.support.onnx_models import affine_onnx
 
 # An input and its output share one name: the backend can then hand the tensor itself back, also where numpy has no
 # such datatype (BF16).
@@ -125,19 +122,6 @@ def write_models(repository: Path) -> None:
         config = f"max_batch_size: 8\n{affine}\nversion_policy {{ all {{}} }}"
         _write(repository / "affine", config, _ONNX, version=version)
         (repository / "affine" / str(version) / "model.onnx").write_bytes(affine_onnx(float(version + 1)))
-
-
-def affine_onnx(factor: float) -> bytes:
-    """One multiplication: y = factor * x + 1 over FP32 [batch, 4], as an ONNX file."""
-    constants = [
-        numpy_helper.from_array(np.array(factor, np.float32), "factor"),
-        numpy_helper.from_array(np.array(1, np.float32), "one"),
-    ]
-    nodes = [helper.make_node("Mul", ["x", "factor"], ["kx"]), helper.make_node("Add", ["kx", "one"], ["y"])]
-    x, y = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 4]) for name in ("x", "y"))
-    graph = helper.make_graph(nodes, "affine", [x], [y], constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return bytes(model.SerializeToString())
 
 
 def _tensor(name: str, datatype: str, dims: str, *, kind: str = "input", optional: bool = False) -> str:
