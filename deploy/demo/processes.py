@@ -41,25 +41,40 @@ class Ports:
     triton_metrics: int
 
 
-USUAL = Ports(http=8100, grpc=8101, admin=8102, triton_http=8000, triton_grpc=8001, triton_metrics=8002)
+PENSTOCK_PORTS, TRITON_PORTS = 8100, 8000
+"""The first of three in a row, where they are free."""
+STEPS = range(0, 1000, 10)
 
 
 def choose_ports() -> Ports:
-    """The usual ports, or others where somebody listens already; which is said."""
-    chosen: dict[str, int] = {}
-    with contextlib.ExitStack() as held:  # all held until all are chosen, so that no two are the same
-        for name, usual in vars(USUAL).items():
-            probe = held.enter_context(socket.socket())
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", usual))
-                probe.listen()
-            except OSError:
-                probe = held.enter_context(socket.socket())
-                probe.bind(("127.0.0.1", 0))
-                say(f"port {usual} is taken; {name.replace('_', ' ')} listens on {probe.getsockname()[1]} instead")
-            chosen[name] = probe.getsockname()[1]
-    return Ports(**chosen)
+    """The usual ports, or others where somebody listens already; which is said. Raises FailedError if all are taken."""
+    http, grpc, admin = three_free(PENSTOCK_PORTS, "Penstock")
+    return Ports(http, grpc, admin, *three_free(TRITON_PORTS, "Triton"))
+
+
+def three_free(usual: int, who: str) -> tuple[int, int, int]:
+    """Three free ports in a row: `penstock infer --grpc` looks for gRPC one above REST."""
+    for step in STEPS:
+        ports = (usual + step, usual + step + 1, usual + step + 2)
+        if all(map(is_free, ports)):
+            if step:
+                say(f"ports {usual} to {usual + 2} are not all free; {who} listens on {ports[0]} to {ports[2]}")
+            return ports
+    raise FailedError(
+        f"{who} finds no three free ports between {usual} and {usual + STEPS.stop}; end what listens there"
+    )
+
+
+def is_free(port: int) -> bool:
+    """Can a server bind this port now? Connections that are merely closing do not count."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+        except OSError:
+            return False
+        return True
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,13 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from deploy.triton.setup import DEFAULT_DEST, setup
 
+from tests.support.pages import Block, pages
 from tests.support.tidy import ROOT
 
 pytestmark = pytest.mark.system
@@ -65,17 +68,30 @@ def test_once_ends_by_itself_and_says_what_it_saw() -> None:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "port 8100 is taken" in done.stdout
-    assert "port 8000 is taken" in done.stdout
+    assert "ports 8100 to 8102 are not all free" in done.stdout
+    assert "ports 8000 to 8002 are not all free" in done.stdout
     assert done.stdout.count("435 of 450") == 6  # digits and digits-triton, three carriers each
     assert done.stdout.count("437 of 450") == 3  # version 2
     assert done.stdout.count("bit-equal") == 2
     assert "every one met the same version again" in done.stdout
-    for port in re.findall(r"listens on (\d+)", done.stdout):
-        assert not taken(int(port)), f"something still listens on {port}"
+    for first, last in re.findall(r"listens on (\d+) to (\d+)", done.stdout):
+        assert not [port for port in range(int(first), int(last) + 1) if taken(port)]
 
 
-def test_it_serves_until_it_is_interrupted_and_leaves_nothing_behind() -> None:
+@dataclass(frozen=True)
+class Serving:
+    """The demonstration after its predictions."""
+
+    process: subprocess.Popen[bytes]
+    output: str
+
+    def port(self, listener: str) -> int:
+        (found,) = re.findall(rf"{listener} +(?:http://)?127\.0\.0\.1:(\d+)", self.output)
+        return int(found)
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Serving]:
     process = subprocess.Popen(
         [sys.executable, "-m", "deploy.demo"],
         stdout=subprocess.PIPE,
@@ -83,25 +99,55 @@ def test_it_serves_until_it_is_interrupted_and_leaves_nothing_behind() -> None:
         cwd=ROOT,
         env=environment(ONCE=""),
     )
+    assert process.stdout is not None
     try:
-        output = read_until(process, "Try it:", "'\n")
-        (rest,) = re.findall(r"REST +http://127\.0\.0\.1:(\d+)/v2", output)
-        (grpc,) = re.findall(r"gRPC +127\.0\.0\.1:(\d+)", output)
-        (body,) = re.findall(r"-d '(\{.*\})'", output)
-        request = urllib.request.Request(f"http://127.0.0.1:{rest}/v2/models/digits/infer", body.encode())
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            outputs = {output["name"]: output["data"] for output in json.load(answer)["outputs"]}
-        assert outputs["label"] == [2]
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
-        assert not taken(int(rest))
-        assert not taken(int(grpc))
+        yield Serving(process, read_until(process, "Try it:", "'\n"))
     finally:
         if process.poll() is None:
             process.terminate()  # it ends what it started
             process.wait(60)
-        assert process.stdout is not None
         process.stdout.close()
+
+
+def test_the_line_to_try_works(serving: Serving) -> None:
+    (body,) = re.findall(r"-d '(\{.*\})'", serving.output)
+    request = urllib.request.Request(f"http://127.0.0.1:{serving.port('REST')}/v2/models/digits/infer", body.encode())
+
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        outputs = {output["name"]: output["data"] for output in json.load(answer)["outputs"]}
+
+    assert outputs["label"] == [2]
+
+
+@pytest.mark.parametrize(
+    "block", [block for page in pages() for block in page.blocks() if block.runs], ids=lambda block: block.where
+)
+def test_what_the_pages_say_can_be_run_while_it_serves(block: Block, serving: Serving) -> None:
+    text = block.text.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+    for usual, listener in ((8100, "REST"), (8101, "gRPC"), (8102, "admin")):
+        text = text.replace(f"127.0.0.1:{usual}", f"127.0.0.1:{serving.port(listener)}")
+    address, server = (f"http://127.0.0.1:{serving.port(listener)}" for listener in ("REST", "admin"))
+    command = [sys.executable, "-W", "ignore", "-c"] if block.language == "python" else ["bash", "-euc"]
+
+    done = subprocess.run(
+        [*command, text],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=environment(PENSTOCK_ADDRESS=address, PENSTOCK_SERVER=server),
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "error" not in done.stdout.lower(), done.stdout
+
+
+def test_interrupted_it_ends_and_leaves_nothing_behind(serving: Serving) -> None:
+    serving.process.send_signal(signal.SIGINT)
+
+    assert serving.process.wait(60) == 0
+    assert not [name for name in ("REST", "gRPC", "admin") if taken(serving.port(name))]
 
 
 def read_until(process: subprocess.Popen[bytes], first: str, then: str) -> str:
