@@ -55,7 +55,7 @@ def main() -> int:
     full = chosen == list(BARS) and not arguments.quick
     raw = RAW / ("full.json" if full else "partial.json")
     raw.write_bytes(msgspec.json.encode(made))
-    console.print(f"[bench] raw numbers: {raw}")
+    console.print(f"\\[bench] raw numbers: {raw}")
     if full:
         write(made, console)
     return 0 if all(verdict.met for bar in made.bars for verdict in bar.verdicts) else 1
@@ -66,12 +66,12 @@ def run(chosen: list[int], rounds: int, console: Console, *, quick: bool) -> Rep
     machine, started = facts(), time.monotonic()
     if not machine.quiet:
         console.print(
-            f"[yellow][bench] load average is {machine.load}: the machine is not quiet, numbers will be noisy"
+            f"[yellow]\\[bench] load average is {machine.load}: the machine is not quiet, numbers will be noisy"
         )
     bars = []
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
         for number in chosen:
-            console.print(f"[bench] bar {number} ...")
+            console.print(f"\\[bench] bar {number} ...")
             work = Path(folder) / str(number)
             work.mkdir()
             with stage(work, rounds=rounds, scale=QUICK_SCALE if quick else 1.0) as shared:
@@ -84,7 +84,7 @@ def write(made: Report, console: Console) -> None:
     """Write the document."""
     DOCUMENT.parent.mkdir(exist_ok=True)
     DOCUMENT.write_text(report.markdown(made, report.read_causes(CAUSES.read_text())))
-    console.print(f"[bench] wrote {DOCUMENT.relative_to(REPOSITORY)}")
+    console.print(f"\\[bench] wrote {DOCUMENT.relative_to(REPOSITORY)}")
 
 
 if __name__ == "__main__":

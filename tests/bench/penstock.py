@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tests.bench.servers import SERVER_CPUS, NotStarted, Server, free_port, running
+from tests.bench.servers import SERVER_CPUS, NotStarted, Server, accepts, free_port, running
 
 COMMAND: Final = Path(sys.executable).with_name("penstock")
 APPLY_TIMEOUT_S: Final = 900
@@ -75,7 +75,11 @@ def penstock(
         "serve",
         *(part for flag, value in flags.items() for part in (f"--{flag}", str(value))),
     ]
-    with running(name, command, rest, work, cpus=cpus, ready=live) as server:
+
+    def ready(port: int) -> bool:
+        return live(port) and accepts(grpc) and accepts(admin)
+
+    with running(name, command, rest, work, cpus=cpus, ready=ready) as server:
         yield Penstock(server, msgspec.structs.replace(server, port=grpc), msgspec.structs.replace(server, port=admin))
 
 
