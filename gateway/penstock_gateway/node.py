@@ -48,6 +48,7 @@ class Node:
 
     def __init__(self, settings: Settings, platforms: Mapping[str, Connect], metrics: Metrics, *, leads: bool) -> None:
         clock = time.monotonic
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
         self._settings = settings
         self._leads = leads
         self._log = structlog.get_logger("penstock.node")
