@@ -13,7 +13,9 @@ Coding = Literal["gzip", "deflate"]
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ZLIB: Final = zlib.MAX_WBITS
 _BARE: Final = -zlib.MAX_WBITS
-_CHUNK: Final = 1 << 16
+_PIECE_MIN: Final = 256
+_PIECE_MAX: Final = 1 << 16
+_MEMBERS_MAX: Final = 1 << 16
 _FASTEST: Final = 1
 _ITEM: Final = re.compile(r"\s*([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*(?:;\s*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*)?")
 
@@ -36,45 +38,74 @@ def decompress(body: Buffer, coding: Coding, limit: int) -> bytes:
 
     Raises TooLarge as soon as more than `limit` bytes come out, InvalidArgument for a broken, cut or trailing stream.
     """
+    view = memoryview(body)
     if coding == "gzip":
-        return _gunzip(body, limit)
+        return _gunzip(view, limit)
     # zlib framing starts with a header whose 16 bits are a multiple of 31; some clients send deflate bare.
-    framed = len(body) >= 2 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
+    framed = len(view) >= 2 and view[0] & 0x0F == 8 and (view[0] << 8 | view[1]) % 31 == 0
     try:
-        data, rest = _inflate(body, _ZLIB if framed else _BARE, limit, coding)
-    except InvalidArgument:
+        end, data = _inflate(view, _ZLIB if framed else _BARE, limit)
+    except zlib.error:
         if not framed:
-            raise
-        data, rest = _inflate(body, _BARE, limit, coding)
-    if rest:
-        raise InvalidArgument("compression_invalid", coding=coding, problem="bytes follow its end")
+            raise _damaged(coding) from None
+        try:
+            end, data = _inflate(view, _BARE, limit)
+        except zlib.error:
+            raise _damaged(coding) from None
+    if data is None:
+        raise TooLarge("body_too_large", limit=limit)
+    if end != len(view):
+        raise InvalidArgument("compression_invalid", coding=coding, problem="it is cut, or bytes follow its end")
     return data
 
 
-def _gunzip(body: Buffer, limit: int) -> bytes:
+def _damaged(coding: Coding) -> InvalidArgument:
+    return InvalidArgument("compression_invalid", coding=coding, problem="its bytes are damaged")
+
+
+def _gunzip(view: memoryview, limit: int) -> bytes:
     members: list[bytes] = []
-    rest: Buffer = body
-    size = 0
-    while True:
-        data, rest = _inflate(rest, _GZIP, limit - size, "gzip", cap=limit)
+    size = start = 0
+    while len(members) < _MEMBERS_MAX:
+        try:
+            end, data = _inflate(view[start:], _GZIP, limit - size)
+        except zlib.error:
+            raise _damaged("gzip") from None
+        if data is None:
+            raise TooLarge("body_too_large", limit=limit)
+        if end < 0:
+            raise InvalidArgument("compression_invalid", coding="gzip", problem="it is cut")
         members.append(data)
         size += len(data)
-        if not rest:
+        start += end
+        if start == len(view):
             return b"".join(members)
+    raise InvalidArgument("compression_invalid", coding="gzip", problem=f"it has more than {_MEMBERS_MAX} members")
 
 
-def _inflate(body: Buffer, window: int, room: int, coding: Coding, *, cap: int = 0) -> tuple[bytes, bytes]:
-    """One stream and the bytes after it, never holding more than `room` bytes and one."""
+def _inflate(view: memoryview, window: int, room: int) -> tuple[int, bytes | None]:
+    """One stream: where it ends in the view (-1 = it is cut), and its bytes (None = more than `room`). Raises zlib.error.
+
+    Fed in growing pieces: what follows a stream's end is copied by zlib, and many short members must not add up.
+    """
     stream = zlib.decompressobj(window)
-    try:
-        data = stream.decompress(body, room + 1)
-    except zlib.error:
-        raise InvalidArgument("compression_invalid", coding=coding, problem="its bytes are damaged") from None
-    if len(data) > room:
-        raise TooLarge("body_too_large", limit=cap or room)
-    if not stream.eof:
-        raise InvalidArgument("compression_invalid", coding=coding, problem="it ends too early")
-    return data, stream.unused_data
+    parts: list[bytes] = []
+    size = position = 0
+    piece = _PIECE_MIN
+    while not stream.eof:
+        chunk: Buffer = stream.unconsumed_tail
+        if not chunk:
+            chunk = view[position : position + piece]
+            position += len(chunk)
+            piece = min(piece * 4, _PIECE_MAX)
+            if not chunk:
+                return -1, b"".join(parts)
+        data = stream.decompress(chunk, room - size + 1)
+        size += len(data)
+        if size > room:
+            return position, None
+        parts.append(data)
+    return position - len(stream.unused_data), b"".join(parts)
 
 
 def compress(parts: tuple[Buffer, ...], coding: Coding) -> bytes:

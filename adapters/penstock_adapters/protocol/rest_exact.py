@@ -54,18 +54,18 @@ def read_object(text: bytes, limits: Limits) -> dict[str, Any]:
     try:
         characters = text.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidArgument("json_invalid", problem=f"not UTF-8 at byte {error.start}") from None
+        raise InvalidArgument("json_invalid", problem=f"at byte {error.start}: not UTF-8") from None
     try:
         value = _parse(characters)
     except json.JSONDecodeError as error:
-        raise InvalidArgument("json_invalid", problem=f"{error.msg} at character {error.pos}") from None
+        raise InvalidArgument("json_invalid", problem=f"at character {error.pos}: {error.msg}") from None
     except RecursionError:
         raise InvalidArgument("json_too_deep", limit=limits.json_depth) from None
     _check_depth(text, limits.json_depth)
     if "\\u" in characters:
         for escape in _ESCAPE.finditer(characters):
             if escape[1]:
-                raise InvalidArgument("json_invalid", problem=f"a lone surrogate at character {escape.start()}")
+                raise InvalidArgument("json_invalid", problem=f"at character {escape.start()}: a lone surrogate")
     if not isinstance(value, dict):
         raise InvalidArgument("field_type", field="body", expected="an object", found=kind(value))
     return value

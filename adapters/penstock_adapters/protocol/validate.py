@@ -319,9 +319,9 @@ def _tensor_problem(tensor: Tensor, meta: TensorMetadata | None) -> str:
         return "has another shape than the model's"
     count = product(tensor.shape)
     if row.size and row.kind != "bool":
-        return "" if len(tensor.data) == count * row.size else "does not hold as many elements as its shape says"
+        return "" if len(tensor.data) == count * row.size else "holds another number of elements"
     try:
         check_data(tensor.name, row, tensor.shape, count, tensor.data)
     except InvalidArgument:
-        return "holds data that its datatype and shape do not allow"
+        return "holds malformed elements"
     return ""
