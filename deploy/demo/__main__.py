@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from deploy.demo import show
-from deploy.demo.ask import Asked, ask_everything, first_prediction
+from deploy.demo.ask import Asked, ask_everything, first_prediction, wait_for
 from deploy.demo.processes import FailedError, Ports, Server, choose_ports, run, running, say, shown
 from deploy.examples.assemble import EXAMPLES, assemble
 from deploy.triton.launch import Ports as TritonPorts
@@ -57,12 +57,8 @@ def demonstrate(started: contextlib.ExitStack) -> int:
     say(f"Penstock is ready: REST {ports.http}, gRPC {ports.grpc}, admin {ports.admin}")
     triton.wait_ready(ports.triton_http, TRITON_START_S)
     say("Triton is ready")
-    manifests = manifests_for(ports, place)
-    say(f"penstock apply -f {shorter(manifests)}")
-    print(run([PENSTOCK, "apply", "-f", str(manifests), "--server", f"http://127.0.0.1:{ports.admin}"]), end="")
-    say(f"the first prediction: {first_prediction(ports.http)}")
-    say("asking for every test image, over every carrier")
-    asked = ask_everything(ports.http, ports.grpc)
+    with penstock.explaining(), triton.explaining():
+        asked = predict(ports, place)
     fine = show.everything(asked)
     say("all predictions are in" if fine else "not everything is as it should be; see above")
     if os.environ.get("ONCE") == "1":
@@ -70,6 +66,17 @@ def demonstrate(started: contextlib.ExitStack) -> int:
     show.addresses(ports, curl(asked, ports))
     keep_serving(penstock, triton)
     return 0
+
+
+def predict(ports: Ports, place: Path) -> Asked:
+    """Apply the examples, and ask."""
+    manifests = manifests_for(ports, place)
+    say(f"penstock apply -f {shorter(manifests)}")
+    print(run([PENSTOCK, "apply", "-f", str(manifests), "--server", f"http://127.0.0.1:{ports.admin}"]), end="")
+    say(f"the first prediction: {first_prediction(ports.http)}")
+    wait_for(ports.http, ("digits@2", "digits-triton", "digits-live"))
+    say("asking for every test image, over every carrier")
+    return ask_everything(ports.http, ports.grpc)
 
 
 @contextlib.contextmanager

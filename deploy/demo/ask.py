@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,21 +63,30 @@ class Asked:
 def first_prediction(http_port: int) -> str:
     """One image, as soon as the model answers. Raises FailedError when it does not within a minute."""
     images, labels = test_set()
+    answer = patiently(http_port, question("digits", images[:1]))
+    return f"image 0 shows a {answer.outputs['label'][0]} (truth: {labels[0]}), says {answer.served_by}"
+
+
+def wait_for(http_port: int, names: Sequence[str]) -> None:
+    """Until all these models answer. Raises FailedError when one does not within a minute."""
+    images, _ = test_set()
+    for name in names:
+        patiently(http_port, question(name, images[:1]))
+
+
+def patiently(http_port: int, asked: Question) -> Answer:
+    """Ask until there is an answer: what was applied a moment ago may still be loading."""
     deadline = time.monotonic() + READY_S
-    rest = Rest(http_port)
-    for name in ("digits", "digits-triton"):
-        while True:
-            try:
-                answer = rest.json(Question(name, "image", images[:1]))
-                break
-            except RefusedError as refusal:
-                if time.monotonic() > deadline:
-                    raise FailedError(f"{name} does not answer after {READY_S:.0f} s: {refusal}") from None
-                time.sleep(0.1)
-        if name == "digits":
-            first = f"image 0 shows a {answer.outputs['label'][0]} (truth: {labels[0]}), says {answer.served_by}"
-    rest.close()
-    return first
+    while True:
+        rest = Rest(http_port)
+        try:
+            return rest.json(asked)
+        except (RefusedError, OSError) as refusal:
+            if time.monotonic() > deadline:
+                raise FailedError(f"{asked.name} does not answer after {READY_S:.0f} s: {refusal}") from None
+        finally:
+            rest.close()
+        time.sleep(0.1)
 
 
 def ask_everything(http_port: int, grpc_port: int) -> Asked:

@@ -17,7 +17,7 @@ from pathlib import Path
 STARTED = float(os.environ.get("DEMO_STARTED") or time.time())
 """When `make demo` began, set-up included."""
 STOP_S = 15.0
-LOG_LINES = 25
+LOG_LINES = 15
 
 
 class FailedError(Exception):
@@ -89,17 +89,30 @@ class Server:
         """Raises FailedError, with the end of the log, if it has ended."""
         code = self.process.poll()
         if code is not None:
-            raise FailedError(f"{self.name} ended with status {code}. The end of {self.log}:\n{tail(self.log)}")
+            raise FailedError(f"{self.name} ended with status {code}. {self.tail()}")
 
     def wait_ready(self, port: int, limit_s: float) -> None:
         """Until GET /v2/health/ready is 200. Raises FailedError, with the end of the log, when that takes too long."""
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
             self.require_alive()
-            if status(port, "/v2/health/ready") == http.client.OK:
+            if listens(self.process.pid, port) and status(port, "/v2/health/ready") == http.client.OK:
                 return
             time.sleep(0.1)
-        raise FailedError(f"{self.name} is not ready after {limit_s:.0f} s. The end of {self.log}:\n{tail(self.log)}")
+        raise FailedError(f"{self.name} is not ready after {limit_s:.0f} s. {self.tail()}")
+
+    @contextlib.contextmanager
+    def explaining(self) -> Iterator[None]:
+        """What fails in the block is told with the end of the log."""
+        try:
+            yield
+        except FailedError as error:
+            raise FailedError(f"{error}\n{self.tail()}") from error
+
+    def tail(self) -> str:
+        """The last lines of the log, indented."""
+        lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        return f"The end of {self.log}:\n" + ("\n".join(f"    {line}" for line in lines) or "    (nothing)")
 
 
 @contextlib.contextmanager
@@ -151,6 +164,16 @@ def shown(command: Sequence[str]) -> int:
     return subprocess.run(list(command), stdin=subprocess.DEVNULL, check=False).returncode
 
 
+def listens(pid: int, port: int) -> bool:
+    """Is it this process that listens there, and not somebody who was quicker? (From /proc, as `ss -p` does.)"""
+    wanted = f"0100007F:{port:04X}", "0A"  # 127.0.0.1 in the kernel's spelling, state LISTEN
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
+    sockets = {f"socket:[{row[9]}]" for row in rows if (row[1], row[3]) == wanted}
+    with contextlib.suppress(OSError):  # it ends while we look
+        return any(str(entry.readlink()) in sockets for entry in Path(f"/proc/{pid}/fd").iterdir())
+    return False
+
+
 def status(port: int, path: str) -> int:
     """The status of a GET on loopback, 0 if nobody answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
@@ -161,9 +184,3 @@ def status(port: int, path: str) -> int:
         return 0
     finally:
         connection.close()
-
-
-def tail(log: Path) -> str:
-    """The last lines of a log, indented."""
-    lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-    return "\n".join(f"    {line}" for line in lines) or "    (nothing)"
