@@ -35,10 +35,11 @@ def model_ready(port: int) -> bool:
 
 
 @contextmanager
-def mlserver(work: Path) -> Iterator[Server]:
-    """MLServer 1.7.1 with one model, no worker processes, no access log."""
+def mlserver(work: Path, *, lean: bool) -> Iterator[Server]:
+    """MLServer with one model. `lean`: no worker process, no compression, no log; else its defaults."""
     python = ensure(MLSERVER)
-    home, port = work / "mlserver-repository", free_port()
+    name = f"mlserver-{'lean' if lean else 'default'}"
+    home, port = work / f"{name}-repository", free_port()
     home.mkdir()
     shutil.copy(COMPETITORS / "mlserver_model.py", home / "bench_onnx.py")
     settings = {
@@ -46,25 +47,24 @@ def mlserver(work: Path) -> Iterator[Server]:
         "http_port": port,
         "grpc_port": free_port(),
         "metrics_port": free_port(),
-        "parallel_workers": 0,
-        "gzip_enabled": False,
-        "kafka_enabled": False,
-        "debug": False,
     }
+    if lean:
+        settings |= {"parallel_workers": 0, "gzip_enabled": False, "debug": False}
     model = {"name": "digits", "implementation": "bench_onnx.OnnxModel", "parameters": {"uri": str(MODEL_FILE)}}
     (home / "settings.json").write_text(json.dumps(settings))
     (home / "model-settings.json").write_text(json.dumps(model))
     command = [python.parent / "mlserver", "start", home]
-    with running("mlserver", command, port, work, ready=model_ready, timeout_s=START_TIMEOUT_S, cwd=home) as server:
+    with running(name, command, port, work, ready=model_ready, timeout_s=START_TIMEOUT_S, cwd=home) as server:
         yield only_loopback(server)
 
 
 @contextmanager
-def kserve(work: Path) -> Iterator[Server]:
-    """KServe 0.21.0 with one model, REST only, no access log."""
+def kserve(work: Path, *, lean: bool) -> Iterator[Server]:
+    """KServe with one model, REST only. `lean`: no log; else its defaults."""
     python, port = ensure(KSERVE), free_port()
-    command = [python, COMPETITORS / "kserve_server.py", str(port), MODEL_FILE]
-    with running("kserve", command, port, work, ready=model_ready, timeout_s=START_TIMEOUT_S) as server:
+    mode = "lean" if lean else "default"
+    command = [python, COMPETITORS / "kserve_server.py", str(port), MODEL_FILE, mode]
+    with running(f"kserve-{mode}", command, port, work, ready=model_ready, timeout_s=START_TIMEOUT_S) as server:
         yield only_loopback(server)
 
 

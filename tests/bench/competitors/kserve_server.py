@@ -1,4 +1,4 @@
-"""KServe's Python server with an ONNX file in process. argv: PORT MODEL_FILE.
+"""KServe's Python server with an ONNX file in process. argv: PORT MODEL_FILE lean|default.
 
 ModelServer.start() would bind every interface and knows no option against it, so its parts are put together here and
 the host is set before anything listens; gRPC, whose address cannot be set, is not started.
@@ -35,16 +35,17 @@ class OnnxModel(Model):
         return InferResponse(response_id=payload.id, model_name=self.name, infer_outputs=outputs)
 
 
-def main(port: int, path: str) -> None:
+def main(port: int, path: str, *, lean: bool) -> None:
     model = OnnxModel("digits")
     model.load_file(path)
     server = ModelServer(http_port=port, enable_grpc=False)
     server.register_model(model)
-    logging.disable(logging.INFO)  # no access log, no timing log
+    if lean:
+        logging.disable(logging.INFO)  # no access log, no timing log
     rest = RESTServer("kserve.model_server:app", server.dataplane, server.model_repository_extension, port)
     rest.config.host = "127.0.0.1"
     asyncio.run(rest.start())
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[2], lean=sys.argv[3] == "lean")
