@@ -13,7 +13,7 @@ from penstock_gateway.grpc_server import GrpcApp, GrpcServer
 from penstock_gateway.http_server import HttpServer
 from penstock_gateway.incidents import fault_reporter
 from penstock_gateway.prediction_metrics import PredictionMetrics
-from penstock_gateway.rest import RestApp
+from penstock_gateway.rest import RestApp, Scrape
 from penstock_gateway.rest_infer import RestInfer, RestOptions
 from penstock_router.metrics import Metrics
 from tests.support.plane import MemoryPlane, labels_of
@@ -26,12 +26,17 @@ async def no_metrics(accept: str) -> tuple[bytes, str]:
 class RestListener:
     """What a test holds: the plane behind, the metrics, the server and its port."""
 
-    def __init__(self, plane: MemoryPlane, options: RestOptions) -> None:
+    def __init__(
+        self,
+        plane: MemoryPlane,
+        options: RestOptions,
+        metrics: Metrics | None = None,
+        scrape: Scrape = no_metrics,
+    ) -> None:
         self.plane = plane
-        self.metrics = Metrics()
-        self.faults: list[str] = []
+        self.metrics = metrics or Metrics()
         infer = RestInfer(plane, PredictionMetrics(self.metrics, "rest", labels_of), options)
-        self.app = RestApp(plane, infer, no_metrics, fault_reporter(structlog.get_logger()), version="0.0-test")
+        self.app = RestApp(plane, infer, scrape, fault_reporter(structlog.get_logger()), version="0.0-test")
         self.server = HttpServer(self.app, options.limits)
 
     @property
