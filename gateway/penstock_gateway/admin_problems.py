@@ -76,7 +76,7 @@ def problem_response(error: PenstockError) -> Response:
     code = error.code
     document: dict[str, object] = {
         "type": f"urn:penstock:reason:{error.reason}",
-        "title": HTTPStatus(code.http).phrase,
+        "title": code.name.replace("_", " ").capitalize(),
         "status": code.http,
         "detail": error.text,
         "error": error.text,

@@ -150,7 +150,11 @@ def reason_of(request: Request) -> str:
 
 
 def _said(request: Request, header: str, limit: int) -> str:
-    value = request.headers.get(header, "").strip()
+    try:
+        # Starlette reads headers as Latin-1; the names of people are written in UTF-8.
+        value = request.headers.get(header, "").encode("latin-1").decode().strip()
+    except UnicodeDecodeError:
+        value = "\0"
     if len(value) > limit or not _printable(value):
         raise InvalidArgument("header_invalid", name=header, expected=f"printable text of at most {limit} characters")
     return value

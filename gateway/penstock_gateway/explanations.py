@@ -64,7 +64,10 @@ def path_text(loc: Loc) -> str:
 def explain(error: ValidationError, model: type[BaseModel], prefix: Loc = ()) -> list[FieldProblem]:
     """Every problem of a validation, each field once, in document order."""
     found: dict[Loc, str] = {}
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    for item in items:
+        if item["type"] == "too_short" and any(_inside(other["loc"], item["loc"]) for other in items):
+            continue  # entries that are wrong do not count; they are reported themselves
         loc, names = _walk(model, item["loc"])
         text = _text(item["type"], item.get("ctx", {}), item.get("input"), names, item["loc"])
         # A union reports once per alternative; one line per field is enough.
@@ -95,6 +98,10 @@ def kind_of(value: object) -> str:
     if isinstance(value, str):
         return "text"
     return "a mapping" if isinstance(value, Mapping) else "a list" if isinstance(value, Sequence) else "something else"
+
+
+def _inside(loc: Loc, parent: Loc) -> bool:
+    return len(loc) > len(parent) and loc[: len(parent)] == parent
 
 
 def _walk(model: type[BaseModel], loc: Loc) -> tuple[Loc, list[str]]:
@@ -162,14 +169,20 @@ def _or_not(value: object, choices: list[str]) -> str:
     return f"not '{quote(value)}'" if isinstance(value, str) else f"not {kind_of(value)}"
 
 
+def _number(bound: object) -> str:
+    return f"{bound:g}" if isinstance(bound, float) else str(bound)
+
+
 _BOUNDS: Final[Mapping[str, Callable[[Mapping[str, object]], str]]] = {
-    "greater_than": lambda ctx: f"must be greater than {ctx['gt']}",
-    "greater_than_equal": lambda ctx: f"must be at least {ctx['ge']}",
-    "less_than": lambda ctx: f"must be less than {ctx['lt']}",
-    "less_than_equal": lambda ctx: f"must be at most {ctx['le']}",
+    "greater_than": lambda ctx: f"must be greater than {_number(ctx['gt'])}",
+    "greater_than_equal": lambda ctx: f"must be at least {_number(ctx['ge'])}",
+    "less_than": lambda ctx: f"must be less than {_number(ctx['lt'])}",
+    "less_than_equal": lambda ctx: f"must be at most {_number(ctx['le'])}",
     "string_too_short": lambda ctx: f"must have at least {ctx['min_length']} characters",
     "string_too_long": lambda ctx: f"must have at most {ctx['max_length']} characters",
-    "too_short": lambda ctx: f"must have at least {ctx['min_length']} entries",
+    "too_short": lambda ctx: (
+        f"must have at least {ctx['min_length']} {'entry' if ctx['min_length'] == 1 else 'entries'}"
+    ),
     "too_long": lambda ctx: f"must have at most {ctx['max_length']} entries",
 }
 _MAPPING, _LIST, _WHOLE, _NUMBER, _FLAG = "a mapping", "a list", "a whole number", "a number", "true or false"

@@ -2,8 +2,8 @@
 
 Built on libyaml's events, never on its composer: the composer recurses in C, so a line of brackets ends the process.
 Refused: duplicate keys (parsers disagree on which one counts), aliases (a page of them unfolds to gigabytes), tags
-(they construct objects), nesting deeper than any manifest needs. Plain words are read as YAML 1.2 does: only true and
-false are booleans, so a label `country: no` is the text it looks like.
+(they construct objects), nesting deeper than any manifest needs. A plain word is a number, a boolean or null only where
+YAML 1.1 and 1.2 agree: `country: no`, `id: 010` and `id: 12e4567` are the texts they look like.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _WORDS: Final = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
-_INTEGER: Final = re.compile(r"[-+]?[0-9]{1,40}")
-_REAL: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INTEGER: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,39})")
+_REAL: Final = re.compile(r"([-+]?[0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
 _NUMERIC: Final = frozenset("-+.0123456789")
 
 
@@ -81,6 +81,8 @@ def read_json(text: str) -> object:
         return json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant)
     except json.JSONDecodeError as error:
         raise TextError(error.lineno, f"this is not JSON: {error.msg}") from None
+    except ValueError:
+        raise TextError(1, "a number is too long") from None
     except RecursionError:
         raise TextError(1, f"nested deeper than {DEPTH_MAX} levels") from None
 

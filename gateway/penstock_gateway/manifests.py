@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import unquote
 
 from penstock_gateway.explanations import FieldProblem, Loc
 from penstock_gateway.manifest_resources import resource_from
 from penstock_gateway.manifest_text import Marks, TextError, json_marks, read_json, read_yaml
-from penstock_registry.kinds import ModelSpec, Resource
+from penstock_registry.kinds import Resource
 from penstock_registry.snapshot import Key
 
 STDIN: Final = "-"
@@ -114,10 +113,10 @@ class _Reader:
             self.problems.append(Problem(file, 1, "", "there is no manifest in it"))
 
     def _document(self, value: object, file: str, line_of: _LineOf, folder: Path) -> None:
-        made = resource_from(value)
-        found = made if isinstance(made, list) else []
-        if isinstance(made, Resource):
-            made = self._with_artifacts(made, folder, found)
+        found: list[FieldProblem] = []
+        made = resource_from(self._with_artifacts(value, folder, found))
+        if isinstance(made, list):
+            found = made + found
         placed = [Problem(file, line_of(problem.loc), problem.path, problem.text) for problem in found]
         self.problems.extend(sorted(placed, key=lambda problem: problem.line))
         if found or not isinstance(made, Resource):
@@ -130,25 +129,34 @@ class _Reader:
         text = f"{made.kind} '{made.metadata.name}' is already defined at {first.file}:{first.line}; remove one"
         self.problems.append(Problem(file, line_of(("metadata", "name")), "metadata.name", text))
 
-    def _with_artifacts(self, resource: Resource, folder: Path, found: list[FieldProblem]) -> Resource:
-        """Paths become absolute file: URIs with their digest, so that the manifest means the same from any folder."""
-        spec = resource.spec
-        if not isinstance(spec, ModelSpec) or not any(_path(version.artifact) for version in spec.versions):
-            return resource
-        versions = []
-        for index, version in enumerate(spec.versions):
-            written = _path(version.artifact)
-            if not written:
-                versions.append(version)
-                continue
-            loc: Loc = ("spec", "versions", index, "artifact")
-            path = Path(folder, written).resolve()
-            digest = self._digest(path, written, loc, found)
-            if digest and version.sha256 and digest != version.sha256:
-                text = f"does not match: {written} has {digest}; remove this field to take the file as it is"
-                found.append(FieldProblem((*loc[:3], "sha256"), text))
-            versions.append(version.model_copy(update={"artifact": path.as_uri(), "sha256": digest}))
-        return resource.model_copy(update={"spec": spec.model_copy(update={"versions": tuple(versions)})})
+    def _with_artifacts(self, document: object, folder: Path, found: list[FieldProblem]) -> object:
+        """Paths become absolute file: URIs with their digest, so that the manifest means the same from any folder.
+
+        Before validation, because a path is no artifact; so nothing can be taken for granted about the document.
+        """
+        if not isinstance(document, dict) or document.get("kind") != "Model":
+            return document
+        spec = document.get("spec")
+        versions = spec.get("versions") if isinstance(spec, dict) else None
+        if not isinstance(spec, dict) or not isinstance(versions, list):
+            return document
+        made = [self._with_artifact(version, folder, index, found) for index, version in enumerate(versions)]
+        return {**document, "spec": {**spec, "versions": made}}
+
+    def _with_artifact(self, version: object, folder: Path, index: int, found: list[FieldProblem]) -> object:
+        written = _path(version.get("artifact")) if isinstance(version, dict) else ""
+        if not isinstance(version, dict) or not written:
+            return version
+        loc: Loc = ("spec", "versions", index, "artifact")
+        path = Path(folder, written).resolve()
+        digest = self._digest(path, written, loc, found)
+        if not digest:
+            # The path is the problem; that it is no URI either would only confuse.
+            return {name: value for name, value in version.items() if name not in {"artifact", "sha256"}}
+        if version.get("sha256", digest) != digest:
+            text = f"does not match: {written} has {digest}; remove this field to take the file as it is"
+            found.append(FieldProblem((*loc[:3], "sha256"), text))
+        return {**version, "artifact": f"file://{path}", "sha256": digest}
 
     def _digest(self, path: Path, written: str, loc: Loc, found: list[FieldProblem]) -> str:
         if path not in self._digests:
@@ -195,10 +203,12 @@ def _line_in(marks: Marks, prefix: Loc, loc: Loc) -> int:
     return marks.line_of((*prefix, *loc))
 
 
-def _path(artifact: str) -> str:
+def _path(artifact: object) -> str:
     """The path that an artifact is, `models/a.onnx` or `file:models/a.onnx`; "" if it is a whole URI, or nothing."""
+    if not isinstance(artifact, str):
+        return ""
     if artifact.startswith("file:") and not artifact.startswith("file:/"):
-        return unquote(artifact.removeprefix("file:"))
+        return artifact.removeprefix("file:")
     return "" if _SCHEME.match(artifact) else artifact
 
 

@@ -88,7 +88,7 @@ class Client:
         kind = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
         connection = kind(self._host or "", self._port, timeout=self._timeout_s)
         try:
-            connection.request(method, target, body=body, headers=dict(headers or {}))
+            connection.request(method, target, body=body, headers={k: v.encode() for k, v in (headers or {}).items()})
             response = connection.getresponse()
             answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         except TimeoutError:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
+_LINE_ENDS: Final = frozenset("\x85\u2028\u2029\ufeff")
 Resource = Mapping[str, object]
 Column = tuple[str, Callable[[Resource], str]]
 
@@ -34,11 +35,18 @@ def as_json(value: object) -> str:
 
 def as_yaml(value: object) -> str:
     """A YAML document: members in their own order, lists of numbers or words on one line."""
+    text = _dumped(value, readable=True)
+    # Written as they are, these would be read back as line ends.
+    return text if _LINE_ENDS.isdisjoint(text) else _dumped(value, readable=False)
+
+
+def _dumped(value: object, *, readable: bool) -> str:
     import yaml  # noqa: PLC0415  # most commands never need it
 
-    return yaml.dump(
-        value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None
-    ).rstrip("\n")
+    dumped: str = yaml.dump(
+        value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=readable, width=120, default_flow_style=None
+    )
+    return dumped.removesuffix("\n").removesuffix("\n...")
 
 
 def as_documents(values: Iterable[object]) -> str:
