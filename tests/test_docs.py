@@ -13,7 +13,7 @@ import yaml
 from docs import generate
 
 from penstock_adapters.protocol.reasons import REASONS
-from penstock_gateway.cli import application
+from penstock_gateway.cli.application import application
 from penstock_gateway.settings import Settings
 from penstock_registry.kinds import API_VERSION, KINDS, SPECS, Metadata
 from penstock_router.metrics import Metrics

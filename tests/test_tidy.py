@@ -99,7 +99,7 @@ def test_checkers_are_rarely_told_to_look_away() -> None:
         (tidy.telling_names, "router/penstock_router/utils.py", "x = 1"),
         (tidy.telling_names, "router/penstock_router/common/x.py", "x = 1"),
         (tidy.opening_words, SOURCE, "from __future__ import annotations"),
-        (tidy.opening_words, SOURCE, '"""Words."""\nimport os'),
+        (tidy.opening_words, SOURCE, '"""Words."""\nimport os\ndef f(): ...'),
         (tidy.no_global_statement, SOURCE, "def f():\n    global x"),
     ],
 )

@@ -175,10 +175,8 @@ def opening_words(file: File) -> Found:
     if file.is_source and ast.get_docstring(file.tree) is None:
         yield 1, "no docstring"
     imports = (node for node in file.tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__")
-    if not any(alias.name == "annotations" for node in imports for alias in node.names):
-        only_docstring = len(file.tree.body) == 1 and ast.get_docstring(file.tree) is not None
-        if not only_docstring:
-            yield 1, "no `from __future__ import annotations`"
+    if file.has_code and not any(alias.name == "annotations" for node in imports for alias in node.names):
+        yield 1, "no `from __future__ import annotations`"
 
 
 def no_global_statement(file: File) -> Found:
