@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.support.triton", "tests.support.postgres", "tests.support.redis"]
+pytest_plugins = ["tests.support.triton", "tests.support.postgres", "tests.support.redis", "tests.support.registries", "tests.support.admin"]
