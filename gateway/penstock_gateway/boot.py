@@ -1,97 +1,70 @@
-"""The composition root: the one place that knows every part, and puts them together into a serving process."""
+"""`penstock serve`: sockets first, then one process that serves, or a supervisor and N of them."""
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import socket
-from collections.abc import Mapping
-from importlib.metadata import version as distribution_version
+import errno
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
-import uvicorn
 import uvloop
-from msgspec.structs import replace
 
-from penstock_adapters.adapter import Adapter, Connect, EndpointSpec
-from penstock_gateway.admin import create_admin
-from penstock_gateway.grpc_infer import GrpcInfer, GrpcOptions
-from penstock_gateway.grpc_server import GrpcApp, GrpcServer
-from penstock_gateway.http_server import HttpServer
-from penstock_gateway.incidents import fault_reporter
-from penstock_gateway.node import Node
-from penstock_gateway.prediction_metrics import PredictionMetrics
-from penstock_gateway.rest import RestApp
-from penstock_gateway.rest_infer import RestInfer, RestOptions
+from penstock_gateway import logs
+from penstock_gateway.listeners import Address, Addresses, WorkerSockets, worker_sockets
+from penstock_gateway.metric_files import fold
 from penstock_gateway.settings import Settings
-from penstock_router.metrics import Metrics
+from penstock_gateway.worker import serve_worker
+from penstock_gateway.workers import PERMANENT, Supervisor, WorkerSeat
 
 
-def platforms(settings: Settings) -> Mapping[str, Connect]:
-    """Every platform there is, the in-process one with the threads the settings give it."""
-    from penstock_adapters import fake, onnxruntime
-
-    async def local(spec: EndpointSpec) -> Adapter:
-        threads = {"workers": settings.model_threads} if settings.model_threads else {}
-        return await onnxruntime.connect(replace(spec, options={**threads, **spec.options}))
-
-    known: dict[str, Connect] = {"onnxruntime": local, "fake": fake.connect}
-    try:
-        from penstock_adapters import triton
-
-        known["triton"] = triton.connect
-    except ImportError:
-        pass
-    return known
+def addresses(settings: Settings) -> Addresses:
+    """Where the settings say to listen."""
+    return Addresses(
+        http=Address(settings.http_host, settings.http_port),
+        grpc=Address(settings.grpc_host, settings.grpc_port),
+        admin=Address(settings.admin_host, settings.admin_port),
+    )
 
 
-async def _scrape(accept: str) -> tuple[bytes, str]:
-    return b"", "text/plain"
-
-
-async def serve(settings: Settings) -> None:
-    version = distribution_version("penstock")
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code (0: everything accepted was answered)."""
+    logs.configure(settings.log_level, settings.log_format)
     log = structlog.get_logger("penstock")
-    metrics = Metrics()
-    node = Node(settings, platforms(settings), metrics, leads=True)
-    await node.start()
-    fault = fault_reporter(log)
-    timeout_s = settings.request_timeout_ms / 1000
-    rest = RestInfer(
-        node.plane,
-        PredictionMetrics(metrics, "rest", node.labels_of),
-        RestOptions(settings.limits, timeout_s, settings.gzip),
-    )
-    http = HttpServer(RestApp(node.plane, rest, _scrape, fault, version=version), settings.limits)
-    sock = socket.create_server((settings.http_host, settings.http_port), backlog=2048)
-    await http.start([sock])
-    options = GrpcOptions(settings.limits, timeout_s)
-    grpc_app = GrpcApp(
-        node.plane,
-        GrpcInfer(node.plane, PredictionMetrics(metrics, "grpc", node.labels_of), options),
-        fault,
-        version=version,
-    )
-    grpc_server = GrpcServer(grpc_app, options)
-    await grpc_server.start(f"{settings.grpc_host}:{settings.grpc_port}")
-    admin = create_admin(node.opened, node.observed, node.plane, version=version, allowed_hosts=settings.allowed_hosts)
-    admin_server = uvicorn.Server(
-        uvicorn.Config(admin, host=settings.admin_host, port=settings.admin_port, log_level="warning", access_log=False)
-    )
-    admin_task = asyncio.create_task(admin_server.serve())
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    await asyncio.sleep(0.3)
-    for sig in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(sig, stop.set)
-    await stop.wait()
-    node.plane.draining = True
-    await asyncio.gather(http.drain(settings.drain_seconds, linger_s=1.0), grpc_server.drain(settings.drain_seconds))
-    admin_server.should_exit = True
-    await admin_task
-    await node.aclose()
+    try:
+        sockets, _reserved = worker_sockets(addresses(settings), settings.workers)
+    except OSError as error:
+        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be bound ({error.strerror})"
+        hint = "`penstock doctor` says which"
+        log.error("cannot_listen", problem=f"one of the addresses {reason}", hint=hint)  # noqa: TRY400 - no fault of ours
+        return PERMANENT
+    if settings.workers == 1:
+        return 1 if uvloop.run(serve_worker(settings, sockets[0], None, None, announced)) else 0
+    with tempfile.TemporaryDirectory(prefix="penstock-run-") as folder:
+        return _supervised(settings, sockets, Path(folder))
 
 
-def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    uvloop.run(serve(settings))
+def announced(where: Addresses) -> None:
+    """Say where we listen: port 0 in the settings becomes a number only here."""
+    structlog.get_logger("penstock").info("serving", http=str(where.http), grpc=str(where.grpc), admin=str(where.admin))
+
+
+def _supervised(settings: Settings, sockets: Sequence[WorkerSockets], run_dir: Path) -> int:
+    def work(seat: WorkerSeat) -> int:
+        for index, other in enumerate(sockets):
+            if index != seat.index:
+                other.close()
+        return 1 if uvloop.run(serve_worker(settings, sockets[seat.index], seat, run_dir, announced)) else 0
+
+    def stopping() -> None:
+        for one in sockets:
+            one.close()
+
+    return Supervisor(
+        settings.workers,
+        work,
+        structlog.get_logger("penstock.supervisor"),
+        gone=lambda key: fold(run_dir, [key]),
+        stopping=stopping,
+        patience_s=settings.drain_seconds,
+    ).run()

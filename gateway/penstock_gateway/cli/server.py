@@ -76,7 +76,7 @@ def serve(
     loaded = load_settings(config, flags)
     from penstock_gateway.boot import run  # noqa: PLC0415  # the server loads everything; no other command may
 
-    run(loaded)
+    raise typer.Exit(run(loaded))
 
 
 def config_show(
