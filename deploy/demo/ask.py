@@ -123,7 +123,7 @@ def question(name: str, images: npt.NDArray[np.float32], user: str = "") -> Ques
 def digit_rows(asks: Mapping[str, Ask], images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> list[Shown]:
     """One image per row: in process and on Triton over every carrier, then version 2 and the route."""
     wanted = [(name, carrier, "") for name in ("digits", "digits-triton") for carrier in CARRIERS]
-    wanted += [("digits@2", CARRIERS[0], ""), *(("digits-live", CARRIERS[2], user) for user in ("ann", "ben"))]
+    wanted += [("digits@2", CARRIERS[0], ""), *(("digits-live", CARRIERS[2], user) for user in ("ann", "gus"))]
     rows = []
     for number, (name, carrier, user) in enumerate(wanted):
         answer = asks[carrier](question(name, images[number : number + 1], user))

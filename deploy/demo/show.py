@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import groupby
 
-from deploy.demo.ask import Asked
+from deploy.demo.ask import BATCH, Asked
 from deploy.demo.processes import Ports
 from rich import box
 from rich.console import Console
@@ -64,12 +64,14 @@ def accuracies(asked: Asked) -> Table:
     table = Table(
         title=f"Accuracy over the {total} test images", title_justify="left", box=box.SIMPLE_HEAD, title_style="bold"
     )
-    for column in ("asked for", "over", "right", "accuracy", "seconds"):
+    for column in ("asked for", "over", "right", "accuracy", f"ms for {BATCH} images"):
         table.add_column(column, justify="left" if column in ("asked for", "over") else "right")
     for name, rows in groupby(asked.tested, key=lambda row: row.name):
         for row in rows:
             share = f"{row.right / row.total:.2%}"
-            table.add_row(name, row.carrier, f"{row.right} of {row.total}", share, f"{row.seconds:.2f}")
+            table.add_row(
+                name, row.carrier, f"{row.right} of {row.total}", share, f"{row.seconds * 1000 * BATCH / row.total:.1f}"
+            )
         table.add_section()
     return table
 
@@ -95,10 +97,9 @@ def observed_split(console: Console, asked: Asked) -> bool:
     """The 90/10 route, as it came out."""
     total = sum(asked.split.values())
     shares = ", ".join(f"{name} {count} ({count / total:.1%})" for name, count in sorted(asked.split.items()))
-    stayed = (
-        "every one met the same version again" if not asked.moved else f"[red]{asked.moved} met another one later[/]"
-    )
-    console.print(f"Route digits-live, 90/10, {total} users: {shares}; {stayed}\n")
+    console.print(f"Route digits-live, 90/10, {total} users: {shares}")
+    again = "each met the same version" if not asked.moved else f"[red]{asked.moved} met another version[/]"
+    console.print(f"The same {total} users once more: {again}\n")
     return not asked.moved and abs(asked.split.get("digits-1-local", 0) / total - SHARE) < TOLERANCE
 
 

@@ -73,7 +73,7 @@ def test_once_ends_by_itself_and_says_what_it_saw() -> None:
     assert done.stdout.count("435 of 450") == 6  # digits and digits-triton, three carriers each
     assert done.stdout.count("437 of 450") == 3  # version 2
     assert done.stdout.count("bit-equal") == 2
-    assert "every one met the same version again" in done.stdout
+    assert "each met the same version" in done.stdout
     for first, last in re.findall(r"listens on (\d+) to (\d+)", done.stdout):
         assert not [port for port in range(int(first), int(last) + 1) if taken(port)]
 
