@@ -156,10 +156,10 @@ def _changed_deployments(
     touched: set[str] = set()
     for change in mine:
         name = change.key[1]
-        for resource in (change.before, change.after):
-            if resource is not None:
-                touched.add(cast("DeploymentSpec", resource.spec).model_name)
-        for model in touched:
+        sides = (resource for resource in (change.before, change.after) if resource is not None)
+        moved = {cast("DeploymentSpec", resource.spec).model_name for resource in sides}
+        touched |= moved
+        for model in moved:
             rows = [r for r in new.get(model, ()) if r.metadata.name != name]
             if change.after is not None and cast("DeploymentSpec", change.after.spec).model_name == model:
                 rows.append(change.after)
