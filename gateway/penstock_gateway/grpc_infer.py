@@ -9,8 +9,7 @@ from typing import Final
 import msgspec
 
 from penstock_adapters.protocol import grpc_codec
-from penstock_adapters.protocol.body import RequestBody, ResponseBody
-from penstock_adapters.protocol.classify import apply_classification
+from penstock_adapters.protocol.body import RequestBody
 from penstock_adapters.protocol.errors import Code, InvalidArgument, PenstockError, TooLarge
 from penstock_adapters.protocol.limits import DEFAULT_LIMITS, Limits
 from penstock_adapters.protocol.messages import ModelInferRequest
@@ -70,7 +69,7 @@ class GrpcInfer:
                 limit_s,
             )
             served_by = response.served_by
-            answer = answered(response.body, request, entry)
+            answer: bytes = response.body.grpc(request.message).SerializeToString()
             code = 200
         except PenstockError as error:
             code = error.code.http
@@ -126,12 +125,3 @@ def request_body(message: Message, entry: Entry, limits: Limits) -> RequestBody:
             grpc_codec.recheck(message, entry.signature, limits)
         raise
     return request
-
-
-def answered(body: ResponseBody, request: RequestBody, entry: Entry) -> bytes:
-    """The answer with raw contents, and with the classification extension applied."""
-    message = request.message
-    if message.outputs and any(output.classification for output in message.outputs):
-        body = ResponseBody(apply_classification(body.message, message, entry.signature))
-    data: bytes = body.grpc().SerializeToString()
-    return data

@@ -1,4 +1,4 @@
-"""Bodies at the REST edge: content codings off and on, the three ways to frame a request, and the answer's form."""
+"""Bodies at the REST edge: content codings off and on, and the three ways to frame a request."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import asyncio
 from typing import Final
 
 from penstock_adapters.protocol import compression, rest_codec
-from penstock_adapters.protocol.body import RequestBody, ResponseBody
-from penstock_adapters.protocol.classify import apply_classification
+from penstock_adapters.protocol.body import RequestBody
 from penstock_adapters.protocol.errors import InvalidArgument
 from penstock_adapters.protocol.limits import Limits
 from penstock_adapters.protocol.message import Buffer, Signature
@@ -51,14 +50,6 @@ def request_body(headers: RestHeaders, body: Buffer, signature: Signature | None
             rest_codec.recheck(wire, signature, limits)
         raise
     return request
-
-
-def answered(body: ResponseBody, request: RequestBody, signature: Signature | None) -> RestWire:
-    """The answer in the form the request asked for, with the classification extension applied."""
-    message = request.message
-    if message.outputs and any(output.classification for output in message.outputs):
-        body = ResponseBody(apply_classification(body.message, message, signature))
-    return body.rest(message)
 
 
 async def compressed(

@@ -62,7 +62,7 @@ class RestInfer:
             request = rest_bodies.request_body(headers, body, entry.signature, self.options.limits)
             response = await self._infer(entry, request, headers, started)
             served_by = response.served_by
-            answer = await self._answer(response, request, headers, entry)
+            answer = await self._answer(response, request, headers)
             code = _OK
         except PenstockError as error:
             code = error.code.http
@@ -94,10 +94,8 @@ class RestInfer:
         finally:
             deadline.stop()
 
-    async def _answer(
-        self, response: InferenceResponse, request: RequestBody, headers: RestHeaders, entry: Entry
-    ) -> Answer:
-        wire = rest_bodies.answered(response.body, request, entry.signature)
+    async def _answer(self, response: InferenceResponse, request: RequestBody, headers: RestHeaders) -> Answer:
+        wire = response.body.rest(request.message)
         fields = self._served_headers(response.served_by)
         if response.degraded:
             fields = (*fields, (b"penstock-degraded", response.degraded.encode("ascii", "replace")))

@@ -66,6 +66,7 @@ async def serve_one(sockets: WorkerSockets, seat: WorkerSeat | None, run_dir: Pa
 
 
 def main(workers: int, run_dir: Path) -> int:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     sockets, _reserved = worker_sockets(ADDRESSES, workers)
     if workers == 1:
         return uvloop.run(serve_one(sockets[0], None, None))
