@@ -7,9 +7,11 @@ import gc
 from collections.abc import Callable, Mapping
 from importlib.metadata import version as distribution_version
 from pathlib import Path
+from typing import cast
 
 import structlog
 from msgspec.structs import replace
+from uvicorn._types import ASGIApplication
 
 from penstock_adapters.adapter import Adapter, Connect, EndpointSpec
 from penstock_adapters.platforms import PLATFORMS
@@ -92,4 +94,4 @@ def _listeners(settings: Settings, node: Node, exposition: Exposition, version: 
         allowed_hosts=settings.allowed_hosts,
         body_max_bytes=settings.admin_body_max_bytes,
     )
-    return Listeners(http, grpc_server, admin, Drain(patience_s=settings.drain_seconds))
+    return Listeners(http, grpc_server, cast("ASGIApplication", admin), Drain(patience_s=settings.drain_seconds))

@@ -194,7 +194,7 @@ def plan_route(route: Resource, models: Mapping[str, ModelPlan]) -> RoutePlan:
     """Plan one route. Raises InvalidArgument("reference_missing") if a target does not exist."""
     spec = route.spec
     assert isinstance(spec, RouteSpec)
-    targets = []
+    targets: list[TargetPlan] = []
     for row in spec.targets:
         name, ref = split_ref(row.to)
         model = models.get(name)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from penstock_registry.kinds import SPECS, Kind, Metadata, Resource
+from penstock_registry.kinds import Kind, Metadata, Resource
 from penstock_registry.snapshot import Change, Snapshot
 
 
 def resource(kind: Kind, name: str, spec: Mapping[str, object], **labels: str) -> Resource:
     """A resource as a manifest would give it."""
-    return Resource(kind=kind, metadata=Metadata(name=name, labels=labels), spec=SPECS[kind].model_validate(spec))
+    metadata = Metadata(name=name, labels=labels)
+    return Resource.model_validate({"kind": kind, "metadata": metadata, "spec": spec})
 
 
 def backend(name: str, platform: str = "fake", endpoints: Iterable[str] = ()) -> Resource:
