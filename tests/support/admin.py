@@ -67,13 +67,15 @@ class AdminServer:
         self.store_is_down = False
         self.url = ""
         self._registry: Registry | None = None
+        self._opening = asyncio.Lock()
 
     async def registry(self) -> Registry:
         if self.store_is_down:
             raise Unavailable("store_unavailable")
-        if self._registry is None:
-            self._registry = await Registry.open(self.database)
-        return self._registry
+        async with self._opening:
+            if self._registry is None:
+                self._registry = await Registry.open(self.database)
+            return self._registry
 
     def observed(self, deployment: str) -> tuple[str, str]:
         return self.states.get(deployment, ("PENDING", ""))

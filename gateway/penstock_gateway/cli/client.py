@@ -15,6 +15,23 @@ TIMEOUT_S: Final = 300.0
 PAGE: Final = 1000
 
 
+HINTS: Final[Mapping[str, str]] = {
+    "resource_not_found": "`penstock get all` lists what there is; names are case-sensitive",
+    "snapshot_not_found": "`penstock snapshots` lists the snapshots there are",
+    "revision_conflict": "look at it again with `penstock diff`, then repeat the change",
+    "registry_conflict": "look at it again with `penstock diff`, then repeat the change",
+    "reference_missing": "apply what is referred to first, or both together",
+    "reference_in_use": "delete or change the users first",
+    "request_invalid": "mend each field named above",
+    "parameter_invalid": "see the command's --help",
+    "model_not_found": "`penstock get models` and `penstock get routes` list what can be called",
+    "version_not_found": "`penstock describe model NAME` shows its versions",
+    "model_not_ready": "`penstock get deployments` shows what it waits for",
+    "store_unavailable": "predictions go on from the last good snapshot; check the database with `penstock doctor`",
+}
+"""Reason -> what to do, in words of the command line; for other reasons the server's own hint is printed."""
+
+
 class Answer(NamedTuple):
     """A successful answer. `headers` by lower-case name."""
 
@@ -115,7 +132,8 @@ def refuse(answer: Answer) -> None:
     problems = document.get("problems")
     for problem in problems if isinstance(problems, list) else []:
         warn(f"{problem.get('path')}: {problem.get('text')}" if problem.get("path") else str(problem.get("text")))
-    fail(exit_for(answer.status), str(document.get("error", "")), str(document.get("hint", "")))
+    reason = str(document.get("reason") or answer.headers.get("penstock-reason", ""))
+    fail(exit_for(answer.status), str(document.get("error", "")), HINTS.get(reason) or str(document.get("hint", "")))
 
 
 def author() -> str:

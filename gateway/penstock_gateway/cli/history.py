@@ -103,4 +103,6 @@ def rollback(
 
     """
     answer = admin(server).send("POST", "/v1/rollback", {"to": to, "reason": reason})
-    line(f"snapshot {text(answer, 'revision')} is equal to snapshot {to}; {text(answer, 'changed')} resources changed")
+    changed = text(answer, "changed")
+    plural = "resource" if changed == "1" else "resources"
+    line(f"snapshot {text(answer, 'revision')} is equal to snapshot {to}; {changed} {plural} changed")
