@@ -2,4 +2,12 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.support.triton", "tests.support.postgres", "tests.support.redis", "tests.support.registries", "tests.support.admin"]
+pytest_plugins = [
+    "tests.support.triton",
+    "tests.support.postgres",
+    "tests.support.redis",
+    "tests.support.registries",
+    "tests.support.admin",
+    "tests.support.scale",
+    "tests.support.examples",
+]
