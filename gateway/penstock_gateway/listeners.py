@@ -210,23 +210,34 @@ def worker_sockets(addresses: Addresses, workers: int) -> tuple[list[WorkerSocke
     Each worker has a queue of its own (SO_REUSEPORT): the kernel spreads connections evenly, and because the supervisor
     holds every socket too, connections that wait in a dead worker's queue are there for its successor.
     """
+    with contextlib.ExitStack() as undo:
+        made = _made(addresses, workers, undo)
+        undo.pop_all()
+        return made
+
+
+def _made(
+    addresses: Addresses, workers: int, undo: contextlib.ExitStack
+) -> tuple[list[WorkerSockets], Sequence[socket.socket]]:
+    """`undo` closes what was bound before an address that is taken."""
     if workers == 1:
-        admin = listening_socket(addresses.admin) if addresses.admin else None
-        return [WorkerSockets(listening_socket(addresses.http), admin, addresses.grpc)], ()
+        admin = undo.enter_context(listening_socket(addresses.admin)) if addresses.admin else None
+        return [WorkerSockets(undo.enter_context(listening_socket(addresses.http)), admin, addresses.grpc)], ()
     reserved = []
     grpc = addresses.grpc
     if grpc is not None and grpc.port == 0:
-        placeholder = socket.socket(socket.AF_INET6 if ":" in grpc.host else socket.AF_INET)
+        placeholder = undo.enter_context(socket.socket(socket.AF_INET6 if ":" in grpc.host else socket.AF_INET))
         placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         placeholder.bind((grpc.host, 0))
         reserved.append(placeholder)
         grpc = _address(placeholder)
-    http = _shared(addresses.http, workers)
-    admins: Sequence[socket.socket | None] = _shared(addresses.admin, workers) if addresses.admin else [None] * workers
+    http = _shared(addresses.http, workers, undo)
+    shared = _shared(addresses.admin, workers, undo) if addresses.admin else None
+    admins: Sequence[socket.socket | None] = shared or [None] * workers
     return [WorkerSockets(h, a, grpc) for h, a in zip(http, admins, strict=True)], reserved
 
 
-def _shared(address: Address, count: int) -> list[socket.socket]:
-    sockets = [listening_socket(address, reuse_port=True)]
+def _shared(address: Address, count: int, undo: contextlib.ExitStack) -> list[socket.socket]:
+    sockets = [undo.enter_context(listening_socket(address, reuse_port=True))]
     bound = _address(sockets[0])
-    return sockets + [listening_socket(bound, reuse_port=True) for _ in range(count - 1)]
+    return sockets + [undo.enter_context(listening_socket(bound, reuse_port=True)) for _ in range(count - 1)]
