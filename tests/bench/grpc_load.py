@@ -15,7 +15,8 @@ from tests.bench.jobs import Job
 
 CHANNELS: Final = 4
 """HTTP/2 connections; the callers share them."""
-TIMEOUT_S: Final = 30.0
+RUN_S: Final = 240.0
+"""A run that takes longer is given up."""
 OPTIONS: Final = [
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_receive_message_length", 64 << 20),
@@ -36,15 +37,18 @@ async def run_grpc(job: Job, checker: Checker, latencies: array[int]) -> None:
             index = number % len(wires)
             sent = time.perf_counter_ns()
             try:
-                answer = await method(wires[index], timeout=TIMEOUT_S)
+                answer = await method(wires[index], timeout=job.deadline_s or None)
             except grpc.RpcError as error:
                 checker.fail(f"{error.code()}: {error.details()}")
                 continue
             latencies.append(time.perf_counter_ns() - sent)
             checker.check(index, answer)
 
-    async with asyncio.TaskGroup() as group:
-        for number in range(job.connections):
-            group.create_task(caller(channels[number % CHANNELS]))
+    try:
+        async with asyncio.timeout(RUN_S), asyncio.TaskGroup() as group:
+            for number in range(job.connections):
+                group.create_task(caller(channels[number % CHANNELS]))
+    except TimeoutError:
+        checker.fail(f"the run took more than {RUN_S:.0f} s")
     for channel in channels:
         await channel.close()

@@ -25,6 +25,8 @@ class Job(msgspec.Struct, frozen=True):
     payload: Payload = "small"
     elements: int = 0
     """FP32 elements of an upload or download."""
+    deadline_s: float = 0.0
+    """The deadline every gRPC call carries; 0 = none, as tritonclient sends by default."""
     onnx: str = ""
     """Path of the model file that is served: the expected answers come from it, not from the oracle."""
 
