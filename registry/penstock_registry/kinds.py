@@ -88,9 +88,9 @@ class Frozen(BaseModel):
 class Metadata(Frozen):
     """Who it is: name, labels for selection, annotations for people."""
 
-    name: Name
-    labels: Labels = {}
-    annotations: Annotated[dict[Word, Text], Field(max_length=64)] = {}
+    name: Name = Field(description="unique within its kind")
+    labels: Labels = Field({}, description="words to select by")
+    annotations: dict[Word, Text] = Field({}, max_length=64, description="notes for people and tools")
 
 
 def _is_address(form: re.Pattern[str], address: str) -> bool:
@@ -111,7 +111,7 @@ class Endpoint(Frozen):
 
     url: str = Field("", description="REST address, http://host:port")
     grpc: str = Field("", description="gRPC address, host:port")
-    weight: Annotated[int, Field(ge=0, le=1000)] = 1
+    weight: int = Field(1, ge=0, le=1000, description="its share of the traffic")
 
     @field_validator("url")
     @classmethod
@@ -146,17 +146,17 @@ class BackendLimits(Frozen):
 class Health(Frozen):
     """How readiness is probed."""
 
-    interval_s: Annotated[float, Field(alias="intervalSeconds", gt=0, le=3600)] = 2.0
-    unhealthy_after: Annotated[int, Field(alias="unhealthyAfter", ge=1, le=100)] = 3
+    interval_s: float = Field(2.0, alias="intervalSeconds", gt=0, le=3600, description="seconds between probes")
+    unhealthy_after: int = Field(3, alias="unhealthyAfter", ge=1, le=100, description="failed probes in a row")
 
 
 class BackendSpec(Frozen):
     """A pool of like inference servers."""
 
     platform: Platform = Field(description="triton, onnxruntime or fake")
-    endpoints: Annotated[tuple[Endpoint, ...], Field(max_length=1000)] = ()
-    limits: BackendLimits = BackendLimits()
-    health: Health = Health()
+    endpoints: tuple[Endpoint, ...] = Field((), max_length=1000, description="its servers; none for onnxruntime")
+    limits: BackendLimits = Field(BackendLimits(), description="bounds per endpoint")
+    health: Health = Field(Health(), description="how readiness is probed")
     options: Options = Field({}, description="platform settings, checked by the adapter")
 
     @model_validator(mode="after")
@@ -170,9 +170,9 @@ class TensorSpec(Frozen):
     """One input or output: -1 in the shape means any size; the batch dimension is included."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_clean)]
-    datatype: Datatype
-    shape: Annotated[tuple[Annotated[int, Field(ge=-1, lt=2**63)], ...], Field(max_length=32)]
-    optional: bool = False
+    datatype: Datatype = Field(description="a v2 datatype")
+    shape: tuple[Annotated[int, Field(ge=-1, lt=2**63)], ...] = Field(max_length=32, description="-1 = any size")
+    optional: bool = Field(False, description="the input may be left out")
 
     @field_validator("name")
     @classmethod
@@ -185,9 +185,9 @@ class TensorSpec(Frozen):
 class SignatureSpec(Frozen):
     """What the model takes and gives."""
 
-    inputs: Annotated[tuple[TensorSpec, ...], Field(max_length=1024)]
-    outputs: Annotated[tuple[TensorSpec, ...], Field(max_length=1024)]
-    max_batch_size: Annotated[int, Field(alias="maxBatchSize", ge=0, lt=2**31)] = 0
+    inputs: tuple[TensorSpec, ...] = Field(max_length=1024, description="what the model takes")
+    outputs: tuple[TensorSpec, ...] = Field(max_length=1024, description="what the model gives")
+    max_batch_size: int = Field(0, alias="maxBatchSize", ge=0, lt=2**31, description="0 = the first dimension is no batch")
 
     @model_validator(mode="after")
     def _each_tensor_once(self) -> SignatureSpec:
@@ -200,14 +200,14 @@ class SignatureSpec(Frozen):
 class ModelVersion(Frozen):
     """One immutable version of a model."""
 
-    id: VersionId
-    framework: Word = ""
-    algorithm: Word = ""
+    id: VersionId = Field(description="what callers name it by; text, so in quotes")
+    framework: Word = Field("", description="such as onnx; placements match it")
+    algorithm: Word = Field("", description="such as gradient-boosting; placements match it")
     artifact: Annotated[str, StringConstraints(max_length=4096)] = Field("", description="file: URI of the model file")
-    sha256: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
+    sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="digest of the artifact; another is not loaded")
     signature: SignatureSpec | None = Field(None, description="overrides the model's")
-    labels: Labels = {}
-    lineage: Options = {}
+    labels: Labels = Field({}, description="words that placements match")
+    lineage: Options = Field({}, description="where it comes from: data, code, scores")
 
     @field_validator("artifact")
     @classmethod
@@ -229,12 +229,12 @@ class ModelVersion(Frozen):
 class ModelSpec(Frozen):
     """A logical model with its versions and aliases."""
 
-    owner: Word = ""
-    description: Text = ""
+    owner: Word = Field("", description="who answers for it; placements match it")
+    description: Text = Field("", description="what it does")
     required: bool = Field(False, description="the server is ready only when this model is")
-    signature: SignatureSpec | None = None
-    versions: Annotated[tuple[ModelVersion, ...], Field(max_length=10_000)] = ()
-    aliases: Annotated[dict[VersionId, VersionId], Field(max_length=1000)] = {}
+    signature: SignatureSpec | None = Field(None, description="the tensors of all versions; else the file's")
+    versions: tuple[ModelVersion, ...] = Field((), max_length=10_000, description="its versions")
+    aliases: dict[VersionId, VersionId] = Field({}, max_length=1000, description="alias -> version")
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelSpec:
@@ -252,8 +252,8 @@ class ModelSpec(Frozen):
 class Remote(Frozen):
     """What the backend calls the model."""
 
-    name: str = ""
-    version: str = ""
+    name: str = Field("", description="the backend's name of the model; empty = ours")
+    version: str = Field("", description="the backend's version; empty = the backend decides")
 
     @field_validator("name", "version")
     @classmethod
@@ -270,9 +270,9 @@ class DeploymentSpec(Frozen):
     """One model version on one backend."""
 
     model: ModelRef = Field(description="model@version")
-    backend: Name
-    remote: Remote = Remote()
-    state: Literal["READY", "UNLOADED"] = "READY"
+    backend: Name = Field(description="where it runs")
+    remote: Remote = Field(Remote(), description="what the backend calls it")
+    state: Literal["READY", "UNLOADED"] = Field("READY", description="what it shall be")
 
     @field_validator("model")
     @classmethod
@@ -293,39 +293,41 @@ class DeploymentSpec(Frozen):
 class PlacementMatch(Frozen):
     """All given fields must match a version's metadata."""
 
-    framework: Word = ""
-    algorithm: Word = ""
-    owner: Word = ""
-    labels: Labels = {}
+    framework: Word = Field("", description="the version's framework")
+    algorithm: Word = Field("", description="the version's algorithm")
+    owner: Word = Field("", description="the model's owner")
+    labels: Labels = Field({}, description="labels of the model or the version")
 
 
 class PlacementSpec(Frozen):
     """Where versions without a Deployment of their own go: the first matching rule, highest priority first."""
 
-    match: PlacementMatch = PlacementMatch()
-    backend: Name
-    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
+    match: PlacementMatch = Field(PlacementMatch(), description="which versions; without it all")
+    backend: Name = Field(description="where they run")
+    priority: int = Field(0, ge=-1_000_000, le=1_000_000, description="the highest that matches decides")
 
 
 class Target(Frozen):
     """Where a share of a route's traffic goes."""
 
-    to: ModelRef
-    weight: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    to: ModelRef = Field(description="model, model@version or model@alias")
+    weight: int = Field(1, ge=0, le=1_000_000, description="its share; 0 = none")
 
 
 class Sticky(Frozen):
     """What keeps a caller on one target: `header/NAME` or `parameter/NAME`."""
 
-    by: Annotated[str, StringConstraints(pattern=r"^(header/[a-z0-9-]{1,64}|parameter/[A-Za-z0-9_.-]{1,128})$")]
+    by: str = Field(
+        pattern=r"^(header/[a-z0-9-]{1,64}|parameter/[A-Za-z0-9_.-]{1,128})$", description="header/NAME or parameter/NAME"
+    )
 
 
 class RouteSpec(Frozen):
     """The public name clients call. Its own name is what they call."""
 
-    targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=64)]
-    sticky: Sticky | None = None
-    timeout_ms: int | None = Field(None, alias="timeoutMs", ge=1, le=86_400_000)
+    targets: tuple[Target, ...] = Field(min_length=1, max_length=64, description="who gets which share")
+    sticky: Sticky | None = Field(None, description="keeps a caller on one target")
+    timeout_ms: int | None = Field(None, alias="timeoutMs", ge=1, le=86_400_000, description="bound of one call")
 
     @model_validator(mode="after")
     def _some_weight(self) -> RouteSpec:

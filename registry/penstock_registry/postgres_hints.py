@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import asyncpg
@@ -37,15 +38,24 @@ class PostgresHints:
                 delay_s = min(2 * delay_s, RETRY_MAX_S)
                 continue
             try:
+                gone = asyncio.Event()
+                connection.add_termination_listener(lambda _, gone=gone: gone.set())
                 await connection.add_listener(CHANNEL, lambda *_: wake())
                 delay_s = RETRY_FIRST_S
                 # Something may have changed while nobody listened.
                 wake()
-                while True:
-                    await asyncio.sleep(CHECK_S)
-                    await connection.execute("SELECT 1")
+                await self._stands(connection, gone)
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 continue
             finally:
                 # Not close(): that would wait for a server that may be hung.
                 connection.terminate()
+
+    @staticmethod
+    async def _stands(connection: asyncpg.Connection, gone: asyncio.Event) -> None:
+        """Return when the connection was closed; raise if it no longer answers."""
+        while not gone.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(gone.wait(), CHECK_S)
+            if not gone.is_set():
+                await connection.execute("SELECT 1")

@@ -175,4 +175,4 @@ def test_a_deployment_names_its_model_and_version() -> None:
 
 def test_values_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
-        model("a").metadata.name = "b"  # type: ignore[misc]
+        model("a").metadata.name = "b"

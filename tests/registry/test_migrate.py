@@ -21,8 +21,8 @@ async def execute(store: Store, statement: str) -> None:
     await store.write(work)
 
 
-async def test_an_empty_database_gets_the_newest_schema(registry_url: str) -> None:
-    store = Store(registry_url)
+async def test_an_empty_database_gets_the_newest_schema(empty_url: str) -> None:
+    store = Store(empty_url)
 
     assert await migrate.current(store) == ""
     await migrate.ensure(store, upgrade=True)
@@ -32,17 +32,17 @@ async def test_an_empty_database_gets_the_newest_schema(registry_url: str) -> No
     await store.aclose()
 
 
-async def test_without_leave_to_upgrade_an_older_schema_is_refused(registry_url: str) -> None:
+async def test_without_leave_to_upgrade_an_older_schema_is_refused(empty_url: str) -> None:
     with pytest.raises(Unavailable) as caught:
-        await Registry.open(registry_url, upgrade=False)
+        await Registry.open(empty_url, upgrade=False)
 
     assert caught.value.text == (
         f"the registry's database has schema none, and this version needs {migrate.known()[-1]}; run penstock db upgrade"
     )
 
 
-async def test_a_schema_of_the_future_is_left_alone(registry_url: str) -> None:
-    store = Store(registry_url)
+async def test_a_schema_of_the_future_is_left_alone(empty_url: str) -> None:
+    store = Store(empty_url)
     await migrate.ensure(store, upgrade=True)
     await execute(store, "UPDATE alembic_version SET version_num = '9999'")
 
@@ -54,8 +54,8 @@ async def test_a_schema_of_the_future_is_left_alone(registry_url: str) -> None:
     await store.aclose()
 
 
-async def test_many_that_start_at_once_make_one_schema(registry_url: str) -> None:
-    registry = Registry(registry_url)
+async def test_many_that_start_at_once_make_one_schema(empty_url: str) -> None:
+    registry = Registry(empty_url)
 
     await asyncio.gather(*(registry.head() for _ in range(8)))
 
@@ -63,7 +63,7 @@ async def test_many_that_start_at_once_make_one_schema(registry_url: str) -> Non
     await registry.aclose()
 
 
-async def test_processes_that_start_at_once_make_one_schema(registry_url: str) -> None:
+async def test_processes_that_start_at_once_make_one_schema(empty_url: str) -> None:
     code = (
         "import asyncio, sys; from penstock_registry.registry import Registry\n"
         "async def main():\n"
@@ -72,7 +72,7 @@ async def test_processes_that_start_at_once_make_one_schema(registry_url: str) -
     )
     pipe = asyncio.subprocess.PIPE
     started = [
-        await asyncio.create_subprocess_exec(sys.executable, "-c", code, registry_url, stdout=pipe, stderr=pipe)
+        await asyncio.create_subprocess_exec(sys.executable, "-c", code, empty_url, stdout=pipe, stderr=pipe)
         for _ in range(3)
     ]
 

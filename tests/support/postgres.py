@@ -81,10 +81,10 @@ class Postgres:
         assert self._process is not None
         return self._process.pid
 
-    def create_database(self) -> str:
-        """A new, empty database: its name."""
+    def create_database(self, template: str = "template0") -> str:
+        """A new database, empty or a copy of another: its name."""
         name = f"registry_{next(_NUMBERS)}"
-        self.psql("postgres", f"CREATE DATABASE {name} TEMPLATE template0")
+        self.psql("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     def psql(self, database: str, statement: str) -> str:
@@ -124,8 +124,8 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL for the whole run. Nobody stops this one: faults get a server of their own."""
-    server = Postgres()
+    """A PostgreSQL for the whole run. Nobody stops this one, so it need not survive that: see doomed_postgres."""
+    server = Postgres(options=("fsync=off", "full_page_writes=off"))
     try:
         server.start()
         yield server
@@ -144,15 +144,6 @@ def _doomed() -> Iterator[Postgres]:
 
 @pytest.fixture
 def doomed_postgres(_doomed: Postgres) -> Postgres:
-    """A running PostgreSQL that the test may stop, pause and kill."""
+    """A running PostgreSQL that the test may stop, pause and kill. It is durable: fsync on."""
     _doomed.start()
     return _doomed
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def registry_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh, empty database of either sort."""
-    if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path / 'registry.db'}"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.url(server.create_database())
