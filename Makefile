@@ -4,39 +4,58 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# What is installed: all of the lock, or the part of it that serving needs.
+ALL := $(VENV)/.installed
+SERVE := $(VENV)/.installed-serve
+# Everything is pinned, so nothing is resolved; bytecode is left to the first import.
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+INSTALL := $(PIP) install --no-compile --no-deps --require-hashes
 export DEMO_STARTED := $(shell date +%s.%N)
 
-.PHONY: help setup demo test check bench fmt clean
+.PHONY: help setup serve-setup triton servers demo test check bench fmt clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 	@echo
 	@echo 'make demo ONCE=1 ends after the predictions; PYTHON=/path/to/python chooses the Python of $(VENV).'
 
-setup: $(STAMP)  ## a virtualenv with everything the lock names, checked by hash
+setup: $(ALL)  ## a virtualenv with everything the lock names, checked by hash
 
-# The stamp is newer than what it was made from, or it is made again.
-$(STAMP): requirements.lock pyproject.toml
+serve-setup: $(SERVE)
+
+$(BIN)/python:
+	@python=$$(PYTHON='$(PYTHON)' deploy/setup/find_python.sh); \
+	 echo "[setup] creating $(VENV) with $$($$python --version) ($$python)"; \
+	 $$python -m venv $(VENV)
+
+# A stamp is newer than what it was made from, or it is made again.
+$(ALL): requirements.lock pyproject.toml | $(BIN)/python
 	@started=$$(date +%s); \
-	 if ! test -x $(BIN)/python; then \
-	   python=$$(PYTHON='$(PYTHON)' deploy/setup/find_python.sh); \
-	   echo "[setup] creating $(VENV) with $$($$python --version) ($$python)"; \
-	   $$python -m venv $(VENV); \
-	 fi; \
 	 echo "[setup] installing the locked packages (750 MB on disk; about a minute when they are cached)"; \
-	 $(PIP) install --no-compile --require-hashes -r requirements.lock; \
+	 $(INSTALL) -r requirements.lock; \
 	 $(PIP) install --no-deps --no-build-isolation -e .; \
-	 touch $@; \
-	 echo "[setup] done in $$(( $$(date +%s) - started )) s"
+	 touch $(ALL) $(SERVE); \
+	 echo "[setup] packages installed ($$(( $$(date +%s) - started )) s)"
 
-demo: setup  ## serve real digits from ONNX Runtime and a real Triton, and show predictions
+$(SERVE): requirements-serve.lock pyproject.toml | $(BIN)/python
+	@started=$$(date +%s); \
+	 echo "[setup] installing what serving needs (270 MB on disk)"; \
+	 $(INSTALL) -r requirements-serve.lock; \
+	 $(PIP) install --no-deps --no-build-isolation -e .; \
+	 touch $(SERVE); \
+	 echo "[setup] packages installed ($$(( $$(date +%s) - started )) s)"
+
+triton: | $(BIN)/python
+	@$(BIN)/python deploy/triton/setup.py
+
+servers:
+	@tests/support/install_servers.sh
+
+demo:  ## serve real digits from ONNX Runtime and a real Triton, and show predictions
+	@$(MAKE) --no-print-directory -j2 serve-setup triton
 	@$(BIN)/python -m deploy.demo
 
-test: setup  ## everything, against real servers: Triton, PostgreSQL, Redis
-	@tests/support/install_servers.sh
-	@$(BIN)/python deploy/triton/setup.py
+test: setup triton servers  ## everything, against real servers: Triton, PostgreSQL, Redis
 	$(BIN)/python -m pytest
 
 check: setup  ## the house rules, in under a minute: format, lint, types, imports, tidy, docs

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from deploy.demo import show
 from deploy.demo.ask import Asked, ask_everything, first_prediction, wait_for
-from deploy.demo.processes import FailedError, Ports, Server, choose_ports, run, running, say, shown
+from deploy.demo.processes import FailedError, Ports, Server, choose_ports, run, running, say
 from deploy.examples.assemble import EXAMPLES, assemble
 from deploy.triton.launch import Ports as TritonPorts
 from deploy.triton.launch import command, environment
-from deploy.triton.setup import DEFAULT_DEST
+from deploy.triton.setup import DEFAULT_DEST, SetupError, setup
 
 ROOT = Path(__file__).resolve().parents[2]
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
@@ -43,9 +43,10 @@ def main() -> int:
 
 def demonstrate(started: contextlib.ExitStack) -> int:
     """The whole of it; whatever runs is entered into `started`."""
-    say("getting Triton ready (55 MB to download the first time)")
-    if shown([sys.executable, str(ROOT / "deploy" / "triton" / "setup.py")]):
-        raise FailedError("Triton cannot be installed; the lines above say why")
+    try:
+        setup(DEFAULT_DEST, ROOT / "requirements.lock")  # says something only if there is something to do
+    except SetupError as error:
+        raise FailedError(f"Triton cannot be installed: {error}") from error
     ports = choose_ports()
     place = ROOT / ".demo" / str(ports.http)
     shutil.rmtree(place, ignore_errors=True)

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -156,12 +155,6 @@ def run(command: Sequence[str]) -> str:
     if done.returncode:
         raise FailedError(f"`{' '.join(command)}` failed:\n{done.stdout}{done.stderr}".rstrip())
     return done.stdout
-
-
-def shown(command: Sequence[str]) -> int:
-    """A command whose output the reader sees as it comes; its exit status."""
-    sys.stdout.flush()
-    return subprocess.run(list(command), stdin=subprocess.DEVNULL, check=False).returncode
 
 
 def listens(pid: int, port: int) -> bool:
