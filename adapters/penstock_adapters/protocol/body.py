@@ -21,7 +21,7 @@ from penstock_adapters.protocol.message import (
     ResponseMessage,
     Signature,
 )
-from penstock_adapters.protocol.validate import validate_request
+from penstock_adapters.protocol.validate import Draft, judge, validate_request
 from penstock_adapters.protocol.wire import RestWire
 
 __all__ = ["RequestBody", "ResponseBody", "RestWire"]
@@ -30,7 +30,7 @@ __all__ = ["RequestBody", "ResponseBody", "RestWire"]
 class RequestBody:
     """An inference request's body, made from a REST wire form, a gRPC message, or a decoded message."""
 
-    __slots__ = ("_limits", "_message", "_plain", "_rest", "_wire_grpc")
+    __slots__ = ("_draft", "_limits", "_message", "_plain", "_rest", "_wire_grpc")
 
     def __init__(
         self,
@@ -43,26 +43,29 @@ class RequestBody:
         self._rest = rest
         self._wire_grpc = grpc
         self._message = message
+        self._draft: Draft | None = None
         self._plain = False
         self._limits = limits
 
     @property
     def message(self) -> RequestMessage:
-        """L1. Raises InvalidArgument or TooLarge, and nothing else, on garbage."""
+        """L1. Raises InvalidArgument, Unimplemented or TooLarge, and nothing else, on garbage."""
         if self._message is None:
-            if self._rest is not None:
-                self._message, self._plain = rest_codec.decode_request(self._rest, self._limits)
-            else:
-                self._message = grpc_codec.decode_request(self._wire_grpc, self._limits)
+            draft = self._read()
+            if draft is not None:
+                self._message = judge(draft, None, self._limits)
+        assert self._message is not None
         return self._message
 
     @property
     def parameters(self) -> Parameters:
-        """The request's parameters; none if it cannot be read, which `check` then says in its place in the order of 6.17."""
+        """The request's parameters, readable before `check`; none if the request cannot be read, which `check` then says."""
         try:
-            return self.message.parameters
+            draft = self._read()
         except PenstockError:
             return NO_PARAMETERS
+        found = draft or self._message
+        return found.parameters if found is not None else NO_PARAMETERS
 
     def check(self, signature: Signature | None, *, streaming: bool = False) -> RequestMessage:
         """L1, judged against the signature; None = only its own consistency.
@@ -70,18 +73,30 @@ class RequestBody:
         The same request is refused with the same words whichever carrier brought it, which a fault met while decoding
         cannot do by itself: the decoder does not know the model's inputs. Raises InvalidArgument, Unimplemented, TooLarge.
         """
-        if self._message is None and self._rest is not None and self._rest.header_length == 0 and signature is not None:
-            self._message = rest_codec.decode_raw(self._rest, signature, self._limits)
-        try:
-            message = self.message
-        except PenstockError:
-            if self._rest is not None:
-                rest_codec.recheck(self._rest, signature, self._limits)
+        if self._message is None:
+            draft = self._read(signature)
+            if draft is not None:
+                self._message = judge(draft, signature, self._limits, streaming=streaming)
+        assert self._message is not None
+        validate_request(self._message, signature, self._limits, streaming=streaming)
+        return self._message
+
+    def _read(self, signature: Signature | None = None) -> Draft | None:
+        """Read the wire form once: into the message, or into a draft where the tensors must be judged to be decoded."""
+        if self._message is None and self._draft is None:
+            rest, limits = self._rest, self._limits
+            found: RequestMessage | Draft
+            if rest is None:
+                found = grpc_codec.read_request(self._wire_grpc, limits)
+            elif rest.header_length == 0 and signature is not None:
+                found = rest_codec.decode_raw(rest, signature, limits)
             else:
-                grpc_codec.recheck(self._wire_grpc, signature, self._limits)
-            raise
-        validate_request(message, signature, self._limits, streaming=streaming)
-        return message
+                found, self._plain = rest_codec.read_request(rest, limits)
+            if isinstance(found, Draft):
+                self._draft = found
+            else:
+                self._message = found
+        return self._draft
 
     def rest(self) -> RestWire:
         """The request as REST with binary tensors, all outputs asked for in binary. The identity if it came that way."""

@@ -18,7 +18,6 @@ from penstock_adapters.protocol.message import (
     RequestedOutput,
     RequestMessage,
     ResponseMessage,
-    Signature,
     Tensor,
 )
 from penstock_adapters.protocol.messages import ModelInferRequest, ModelInferResponse
@@ -31,14 +30,20 @@ from penstock_adapters.protocol.validate import Draft, DraftTensor, Pack, elemen
 
 def decode_request(message: Any, limits: Limits = DEFAULT_LIMITS) -> RequestMessage:
     """The message of a ModelInferRequest. Raises InvalidArgument, Unimplemented or TooLarge."""
+    found = read_request(message, limits)
+    return judge(found, None, limits) if isinstance(found, Draft) else found
+
+
+def read_request(message: Any, limits: Limits = DEFAULT_LIMITS) -> RequestMessage | Draft:
+    """As `decode_request`, but a request with typed contents comes as a draft that nobody has judged yet."""
     raw = message.raw_input_contents
     inputs = message.inputs
     if not raw or len(raw) != len(inputs):
-        return recheck(message, None, limits)
+        return read_draft(message, limits)
     tensors = []
     for entry, data in zip(inputs, raw, strict=True):
         if entry.HasField("contents"):
-            return recheck(message, None, limits)
+            return read_draft(message, limits)
         parameters = entry.parameters
         tensors.append(
             Tensor(
@@ -57,11 +62,6 @@ def decode_request(message: Any, limits: Limits = DEFAULT_LIMITS) -> RequestMess
         tuple(map(_requested, outputs)) if outputs else (),
         from_proto(parameters) if parameters else NO_PARAMETERS,
     )
-
-
-def recheck(message: Any, signature: Signature | None, limits: Limits = DEFAULT_LIMITS) -> RequestMessage:
-    """Read and judge tensor by tensor against the signature: of several faults, the one 6.17 names is raised."""
-    return judge(read_draft(message, limits), signature, limits)
 
 
 def read_draft(message: Any, limits: Limits) -> Draft:

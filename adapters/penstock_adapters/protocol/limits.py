@@ -16,6 +16,8 @@ class Limits(msgspec.Struct, frozen=True):
     json: int = 16 * MIB
     """JSON text of one request: parsing costs many times its size in memory."""
     json_depth: int = 64
+    json_containers: int = 1 << 21
+    """Arrays and objects in one request's JSON: each costs far more memory than its two bytes."""
     rank: int = 32
     elements: int = 1 << 28
     """Product of the non-zero dimensions of one tensor."""

@@ -7,13 +7,13 @@ the text, str for strings. This is the slow, total path; `numbers_fast` takes wh
 from __future__ import annotations
 
 import binascii
+import struct
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from decimal import Decimal, DecimalException
 from itertools import chain
 from math import inf, isfinite, nan
-from struct import Struct, pack
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,14 @@ _EXACT_MAX: Final = 1 << 53
 _OVERFLOW: Final = {"FP16": 65520.0, "BF16": 2.0**127 * (2 - 2.0**-8), "FP32": 2.0**127 * (2 - 2.0**-24)}
 """The smallest double that rounds to infinity: the largest finite value plus half a unit in its last place."""
 _WORDS: Final = {"NaN": nan, "Infinity": inf, "-Infinity": -inf}
+
+
+_USUAL: Final[dict[str, frozenset[type]]] = {
+    "float": frozenset((float,)),
+    "int": frozenset((int,)),
+    "bool": frozenset((bool,)),
+}
+_NONE: Final[frozenset[type]] = frozenset()
 
 
 class Literal(str):
@@ -47,6 +55,11 @@ def pack_values(
     flat = _flatten(name, shape, values)
     if row.size * len(flat) > room:
         raise TooLarge("body_too_large", limit=room)
+    if set(map(type, flat)) <= _USUAL.get(row.kind, _NONE):
+        try:
+            return pack_numbers(row, flat)
+        except (OverflowError, struct.error):
+            pass  # the loops below name the element
     if row.kind == "float":
         return _pack_floats(name, row, [_float(name, row, i, value) for i, value in enumerate(flat)])
     if row.kind == "int":
@@ -62,7 +75,7 @@ def _flatten(name: str, shape: tuple[int, ...], values: object) -> Sequence[obje
         raise InvalidArgument("data_not_list", tensor=name)
     level: list[object] = values
     nesting = [len(level)]
-    while level and any(isinstance(item, list) for item in level):
+    while level and list in set(map(type, level)):
         rows = [item for item in level if isinstance(item, list)]
         width = len(rows[0])
         if len(rows) != len(level) or any(len(row) != width for row in rows):
@@ -149,10 +162,17 @@ def _pack_floats(name: str, row: Datatype, values: list[float]) -> bytes:
         raise _range(name, row, index, values[index]) from None
 
 
+def pack_numbers(row: Datatype, values: Sequence[Any]) -> bytes:
+    """Numbers of the right Python type. Raises OverflowError or struct.error for one that does not fit."""
+    if row.struct_code:
+        return struct.pack(f"<{len(values)}{row.struct_code}", *values)
+    return pack_floats(row, values)
+
+
 def pack_floats(row: Datatype, values: Sequence[float]) -> bytes:
     """Doubles as FP16, BF16, FP32 or FP64. Raises OverflowError where a finite one would become infinite."""
     if row.struct_code:
-        return pack(f"<{len(values)}{row.struct_code}", *values)
+        return struct.pack(f"<{len(values)}{row.struct_code}", *values)
     return _to_bfloat16(np.array(values, np.float64))
 
 
@@ -177,7 +197,7 @@ def pack_integers(name: str, row: Datatype, values: list[int]) -> bytes:
     for index, value in enumerate(values):
         if not row.low <= value <= row.high:
             raise _range(name, row, index, value)
-    return Struct(f"<{len(values)}{row.struct_code}").pack(*values)
+    return struct.pack(f"<{len(values)}{row.struct_code}", *values)
 
 
 def _integer(name: str, row: Datatype, index: int, value: object) -> int:

@@ -53,7 +53,7 @@ def pack_raw(raw: msgspec.Raw, row: Datatype, shape: Sequence[int], count: int) 
                 return None  # a comma too many
             packed = b"".join(parts)
             return packed if len(packed) == count * row.size else None
-        values = _nested(text, kind, shape) if text[1:2] == b"[" else _FLAT[row.name](text)
+        values = _nested(text, kind, shape, count) if text[1:2] == b"[" else _FLAT[row.name](text)
         if len(values) != count:
             return None
         return _pack(row, values)
@@ -63,8 +63,6 @@ def pack_raw(raw: msgspec.Raw, row: Datatype, shape: Sequence[int], count: int) 
 
 def _pack(row: Datatype, values: list[Any]) -> bytes:
     code = row.struct_code
-    if row.kind == "bool":
-        return bytes(values)
     if code:
         return struct.pack(f"<{len(values)}{code}", *values)
     if row.kind == "float":
@@ -72,10 +70,10 @@ def _pack(row: Datatype, values: list[Any]) -> bytes:
     return join_bytes([value.encode() for value in values])
 
 
-def _nested(text: bytes, kind: str, shape: Sequence[int]) -> list[Any]:
+def _nested(text: bytes, kind: str, shape: Sequence[int], count: int) -> list[Any]:
     """The elements of nested arrays in row-major order; [] (a wrong count) if they do not nest like the shape."""
     depth = len(text) - len(text.lstrip(b"["))
-    if depth > _NESTING_MAX:
+    if depth > _NESTING_MAX or text.count(b"[") > 1 + depth * (count + 1):
         return []
     level: list[Any] = _DECODERS[kind][depth - 1].decode(text)
     nesting = [len(level)]

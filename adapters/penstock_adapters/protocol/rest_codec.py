@@ -23,7 +23,7 @@ from penstock_adapters.protocol.numbers_exact import pack_values
 from penstock_adapters.protocol.numbers_fast import pack_raw
 from penstock_adapters.protocol.rest_write import encode_request, encode_response
 from penstock_adapters.protocol.tensors import element_count, join_bytes
-from penstock_adapters.protocol.validate import judge
+from penstock_adapters.protocol.validate import Draft, judge
 from penstock_adapters.protocol.wire import RestWire
 
 __all__ = [
@@ -33,7 +33,7 @@ __all__ = [
     "decode_response",
     "encode_request",
     "encode_response",
-    "recheck",
+    "read_request",
 ]
 
 
@@ -70,24 +70,19 @@ def decode_request(wire: RestWire, limits: Limits = DEFAULT_LIMITS) -> tuple[Req
 
     Tensors of the binary part are slices of the body. Raises InvalidArgument, Unimplemented or TooLarge.
     """
-    length = wire.header_length
-    body = wire.parts[0] if len(wire.parts) == 1 else b"".join(wire.parts)
-    size = len(body)
-    if size <= limits.body and length != 0:
-        if length is None:
-            text, rest = body, _NO_REST
-        else:
-            text, rest = body[:length], memoryview(body)[length:]
-        if len(text) <= limits.json and (length is None or 0 < length <= size):
-            found = rest_fast.read(bytes(text), rest, binary=length is not None)
-            if found is not None:
-                return found
-    return recheck(RestWire((body,), length), None, limits), False
+    found, plain = read_request(wire, limits)
+    return (judge(found, None, limits) if isinstance(found, Draft) else found), plain
 
 
-def recheck(wire: RestWire, signature: Signature | None, limits: Limits = DEFAULT_LIMITS) -> RequestMessage:
-    """Read exactly, judging tensor by tensor against the signature: of several faults, the one 6.17 names is raised."""
-    return judge(rest_exact.read_draft(wire, limits), signature, limits)
+def read_request(wire: RestWire, limits: Limits = DEFAULT_LIMITS) -> tuple[RequestMessage | Draft, bool]:
+    """As `decode_request`, but a request that must be read exactly comes as a draft that nobody has judged yet."""
+    text, rest = rest_exact.split(wire, limits)
+    if wire.header_length == 0:
+        raise InvalidArgument("raw_request")
+    found = rest_fast.read(text, rest, binary=wire.header_length is not None)
+    if found is not None:
+        return found
+    return rest_exact.read_draft(text, rest, limits, binary=wire.header_length is not None), False
 
 
 def decode_raw(wire: RestWire, signature: Signature, limits: Limits = DEFAULT_LIMITS) -> RequestMessage:

@@ -25,6 +25,7 @@ _ESCAPE: Final = re.compile(
 )
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_RANK_LOOKED_AT: Final = 1024
 _MINUS_ZERO: Final = re.compile(r"-0(?![.eE0-9])")
 
 
@@ -43,6 +44,9 @@ def split(wire: RestWire, limits: Limits) -> tuple[bytes, memoryview]:
         raise InvalidArgument("binary_header", size=len(body))
     if len(text) > limits.json:
         raise TooLarge("body_too_large", limit=limits.json)
+    if len(text) > limits.json_containers and text.count(b"[") + text.count(b"{") > limits.json_containers:
+        limit = limits.json_containers
+        raise InvalidArgument("too_many", count=f"more than {limit}", what="JSON arrays and objects", limit=limit)
     return text, rest
 
 
@@ -112,6 +116,8 @@ def _long(text: str, value: float) -> float | Literal:
 
 def _check_depth(text: bytes, limit: int) -> None:
     """Levels of a text that is known to be valid JSON: each round removes the innermost brackets."""
+    if text.count(b"[") + text.count(b"{") <= limit:
+        return
     brackets = _STRING.sub(b"", text).translate(_BRACKETS, _NOT_BRACKETS)
     for _ in range(limit):
         if not brackets:
@@ -145,11 +151,11 @@ def _needed(members: Mapping[str, Any], key: str, wanted: type, where: str) -> A
     return value
 
 
-def read_draft(wire: RestWire, limits: Limits) -> Draft:
-    """The request as it was written. Raises InvalidArgument for what is wrong before any tensor is looked into, TooLarge."""
-    text, rest = split(wire, limits)
-    if wire.header_length == 0:
-        raise InvalidArgument("raw_request")
+def read_draft(text: bytes, rest: memoryview, limits: Limits, *, binary: bool) -> Draft:
+    """The request as it was written: its JSON text and the binary part (`binary`: there was a header length).
+
+    Raises InvalidArgument for what is wrong before any tensor is looked into.
+    """
     members = read_object(text, limits)
     inputs = _needed(members, "inputs", list, "request")
     parameters = dict(_parameters(members, "parameters."))
@@ -157,7 +163,7 @@ def read_draft(wire: RestWire, limits: Limits) -> Draft:
     taken = 0
     tensors = []
     for index, entry in enumerate(inputs):
-        tensor, size = _tensor(entry, index, wire.header_length is not None, rest[taken:])
+        tensor, size = _tensor(entry, index, rest[taken:], binary=binary)
         taken += size
         tensors.append(tensor)
     if taken != len(rest):
@@ -181,7 +187,7 @@ def _plain(value: object) -> object:
     return int(value) if isinstance(value, NegativeZero) else value
 
 
-def _tensor(entry: object, index: int, has_binary: bool, rest: memoryview) -> tuple[DraftTensor, int]:
+def _tensor(entry: object, index: int, rest: memoryview, *, binary: bool) -> tuple[DraftTensor, int]:
     """One entry of `inputs`, and how many bytes of the binary part are its own."""
     where = f"inputs[{index}]"
     if not isinstance(entry, dict):
@@ -194,7 +200,7 @@ def _tensor(entry: object, index: int, has_binary: bool, rest: memoryview) -> tu
     data: Buffer | Pack | None = None
     taken = 0
     given = entry.get("data")
-    if size is not None and has_binary and given is None:
+    if size is not None and binary and given is None:
         if size > len(rest):
             raise InvalidArgument("binary_leftover", found=len(rest), expected=size)
         data = rest[:size]
@@ -204,7 +210,8 @@ def _tensor(entry: object, index: int, has_binary: bool, rest: memoryview) -> tu
         if base64:
             del parameters["content_type"]
         data = _packer(name, given, base64=base64)
-    entries = tuple(_dimension(dimension) for dimension in shape)
+    # Beyond the cap on ranks the entries are never looked at.
+    entries = tuple(map(_dimension, shape)) if len(shape) <= _RANK_LOOKED_AT else tuple(shape)
     return DraftTensor(name, datatype, entries, data, parameters or NO_PARAMETERS), taken
 
 

@@ -89,7 +89,9 @@ def test_fast_and_exact_reading_agree_on_mutated_bodies(request: Request, rng: r
     text, rest = rest_exact.split(mutated, DEFAULT_LIMITS)
     fast = rest_fast.read(text, rest, binary=length is not None)
     try:
-        exact: RequestMessage | None = judge(rest_exact.read_draft(mutated, DEFAULT_LIMITS), None, DEFAULT_LIMITS)
+        exact: RequestMessage | None = judge(
+            rest_exact.read_draft(text, rest, DEFAULT_LIMITS, binary=length is not None), None, DEFAULT_LIMITS
+        )
     except PenstockError:
         exact = None
 

@@ -8,7 +8,7 @@ import pytest
 
 from penstock_adapters.protocol.errors import InvalidArgument, PenstockError, TooLarge
 from penstock_adapters.protocol.limits import DEFAULT_LIMITS, Limits
-from penstock_adapters.protocol.rest_exact import read_draft, read_object
+from penstock_adapters.protocol.rest_exact import read_draft, read_object, split
 from penstock_adapters.protocol.validate import Draft
 from penstock_adapters.protocol.wire import RestWire
 
@@ -17,7 +17,8 @@ INPUT = '{"name":"x","shape":[1],"datatype":"FP32","data":[1]}'
 
 def draft(text: str | bytes, length: int | None = None) -> Draft:
     body = text.encode() if isinstance(text, str) else text
-    return read_draft(RestWire((body,), length), DEFAULT_LIMITS)
+    json, rest = split(RestWire((body,), length), DEFAULT_LIMITS)
+    return read_draft(json, rest, DEFAULT_LIMITS, binary=length is not None)
 
 
 def reason(text: str | bytes, length: int | None = None) -> str:
@@ -206,19 +207,19 @@ def test_a_header_length_outside_the_body_is_refused(length: int) -> None:
     assert reason(b"{}", length) == "binary_header"
 
 
-def test_a_raw_body_is_not_json() -> None:
-    assert reason(b"{}", 0) == "raw_request"
-
-
 def test_parts_are_one_body() -> None:
-    found = read_draft(RestWire((b'{"inp', memoryview(b'uts":[]}'))), DEFAULT_LIMITS)
-    assert found.inputs == ()
+    text, rest = split(RestWire((b'{"inp', memoryview(b'uts":[]}123')), 13), DEFAULT_LIMITS)
+    assert (text, bytes(rest)) == (b'{"inputs":[]}', b"123")
 
 
 def test_caps_come_first() -> None:
+    wire = RestWire((b'{"inputs":[]}',))
     for limits in (Limits(body=1), Limits(json=1)):
         with pytest.raises(TooLarge):
-            read_draft(RestWire((b'{"inputs":[]}',)), limits)
+            split(wire, limits)
+    with pytest.raises(InvalidArgument):
+        split(wire, Limits(json_containers=1))
+    assert split(wire, Limits(json_containers=2))[0] == wire.parts[0]
 
 
 def test_parameters_keep_their_kind_of_number() -> None:
