@@ -47,9 +47,10 @@ class Adapter(Protocol):
 
     `infer` gets `request.model_name`/`model_version` as the backend knows them and answers under the same names; it
     honours `request.deadline` (absolute, loop clock) and stops the backend's work when it is cancelled, where the
-    backend can be stopped. Raises Unavailable (unreachable, refused, reset: nothing was answered), BadBackendAnswer
-    (answered with garbage), DeadlineExceeded, NotFound (the backend lacks the model), InvalidArgument (the backend
-    refused the request), Internal (the model failed).
+    backend can be stopped. Raises Unavailable (unreachable, refused, reset: nothing was answered; or the backend lacks
+    the model, which to the caller is not ready: policy 6.2), BadBackendAnswer (answered with garbage), DeadlineExceeded,
+    InvalidArgument (the backend refused the request), Internal (the model failed). Asking about a model that the backend
+    lacks (metadata, config, statistics) raises NotFound.
     """
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse: ...

@@ -98,7 +98,10 @@ class FakeAdapter:
         message = request.body.message
         self.calls.append(Call(request.model_name, request.model_version, message.id, request.deadline))
         fault = self.faults.popleft() if self.faults else self.fault
-        version, signature = self._find(request.model_name, request.model_version)
+        try:
+            version, signature = self._find(request.model_name, request.model_version)
+        except NotFound:
+            raise Unavailable("model_not_ready", model=request.model_name) from None
         counts = self._counts.setdefault((request.model_name, version), [0, 0, 0, 0])
         started = asyncio.get_running_loop().time()
         self.in_flight += 1

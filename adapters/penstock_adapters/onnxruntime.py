@@ -16,7 +16,7 @@ import onnxruntime as ort
 from penstock_adapters.adapter import EndpointSpec, IndexEntry, ModelState
 from penstock_adapters.onnx_session import NATIVE_FAULTS, OnnxSession, Threads, read_model, translate
 from penstock_adapters.protocol.body import ResponseBody
-from penstock_adapters.protocol.errors import InvalidArgument, NotFound, PenstockError
+from penstock_adapters.protocol.errors import InvalidArgument, NotFound, PenstockError, Unavailable
 from penstock_adapters.protocol.message import ModelMetadata, ResponseMessage, Signature, Tensor
 from penstock_adapters.protocol.request import InferenceRequest, InferenceResponse
 from penstock_adapters.worker_pool import WorkerPool
@@ -81,7 +81,10 @@ class OnnxRuntimeAdapter:
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         name = request.model_name
-        version, loaded = self._find(name, request.model_version)
+        try:
+            version, loaded = self._find(name, request.model_version)
+        except NotFound:
+            raise Unavailable("model_not_ready", model=name) from None
         message = request.body.message
         wanted = [output.name for output in message.outputs]
         started = time.perf_counter_ns()

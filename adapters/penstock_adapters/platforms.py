@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from penstock_adapters import fake, onnxruntime
+from penstock_adapters import fake, onnxruntime, triton
 from penstock_adapters.adapter import Connect
 
 PLATFORMS: Final[Mapping[str, Connect]] = MappingProxyType(
     {
         "fake": fake.connect,
         "onnxruntime": onnxruntime.connect,
+        "triton": triton.connect,
     }
 )

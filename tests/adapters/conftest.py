@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
-BOTH_LOOPS = ("test_http1.py", "test_http1_connection.py", "test_triton.py")
+BOTH_LOOPS = {"test_http1.py", "test_http1_connection.py", "test_triton_grpc.py"}
+UVLOOP = {"test_triton.py"}
+"""What needs a while runs on the loop that serves."""
 
 
 def pytest_asyncio_loop_factories(
@@ -17,4 +19,6 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     if item.path.name in BOTH_LOOPS:
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    if item.path.name in UVLOOP:
+        return {"uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}

@@ -137,7 +137,7 @@ async def test_models_come_and_go() -> None:
     assert (await adapter.metadata("m", "9")).versions == ("9",)
     assert [(entry.name, entry.version) for entry in await adapter.index()] == [("echo", "1"), ("m", "10"), ("m", "9")]
     await adapter.unload("m", "10")
-    with pytest.raises(NotFound):
+    with pytest.raises(Unavailable):
         await adapter.infer(request("m", X, version="10"))
     await adapter.unload("m", "")
     with pytest.raises(NotFound):

@@ -77,7 +77,7 @@ async def test_what_is_not_loaded_is_not_found(adapter: OnnxRuntimeAdapter, mode
     await adapter.load("m", "1", artifact=str(models / "double.onnx"))
 
     for name, version in (("other", ""), ("m", "2")):
-        with pytest.raises(NotFound):
+        with pytest.raises(Unavailable):
             await adapter.infer(request(name, X, version=version))
         with pytest.raises(NotFound):
             await adapter.metadata(name, version)
@@ -93,13 +93,13 @@ async def test_a_failing_run_is_internal_and_a_refused_one_the_caller_s(
     await adapter.load("m", "1", artifact=str(models / "failing.onnx"))
     await adapter.load("affine", "1", artifact=str(models / "double.onnx"))
 
-    with pytest.raises((Internal, InvalidArgument)) as failed:
-        await adapter.infer(request("m", from_array("i", np.array([5], np.int64))))
+    with pytest.raises(Internal, match="failed to execute") as failed:
+        await adapter.infer(request("m", from_array("i", np.array([1], np.int64))))
     with pytest.raises(InvalidArgument, match="refused the request"):
         await adapter.infer(request("affine", fp32("x", [[1, 2, 3]])))
 
-    assert "indices" not in str(failed.value)
-    assert (await adapter.infer(request("m", from_array("i", np.array([1], np.int64))))).body.message.outputs
+    assert "Reshape" not in str(failed.value)
+    assert (await adapter.infer(request("m", from_array("i", np.array([1, 2, 3], np.int64))))).body.message.outputs
 
 
 async def test_a_run_ends_at_its_deadline_and_frees_the_worker(adapter: OnnxRuntimeAdapter, models: Path) -> None:
@@ -149,7 +149,7 @@ async def test_unload_waits_for_calls_in_flight_and_takes_no_new_ones(
 
     unloading = asyncio.create_task(adapter.unload("slow", "1"))
     await asyncio.sleep(0)
-    with pytest.raises(NotFound):
+    with pytest.raises(Unavailable):
         await adapter.infer(request("slow", FOREVER))
     assert [(entry.version, entry.state) for entry in await adapter.index()] == [("1", "UNLOADING")]
     await unloading

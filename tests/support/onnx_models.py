@@ -88,8 +88,8 @@ def sequence_onnx() -> bytes:
 
 
 def failing_onnx() -> bytes:
-    """Gathers element `i` of two: any other index fails while the model runs."""
-    values = numpy_helper.from_array(np.array([1.0, 2.0], np.float32), "values")
-    i = helper.make_tensor_value_info("i", onnx.TensorProto.INT64, [1])
-    y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
-    return _model(helper.make_graph([helper.make_node("Gather", ["values", "i"], ["y"])], "gather", [i], [y], [values]))
+    """Reshapes `i` (INT64 [n]) to three elements: any other number fails while the model runs."""
+    three = numpy_helper.from_array(np.array([3], np.int64), "three")
+    i = helper.make_tensor_value_info("i", onnx.TensorProto.INT64, ["n"])
+    y = helper.make_tensor_value_info("y", onnx.TensorProto.INT64, [3])
+    return _model(helper.make_graph([helper.make_node("Reshape", ["i", "three"], ["y"])], "reshape", [i], [y], [three]))

@@ -28,7 +28,7 @@ class Peer:
             head = await self.reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError:
             return b""
-        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+        length = head.lower().partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0]
         return head + await self.reader.readexactly(int(length or 0))
 
     async def send(self, *pieces: bytes) -> None:

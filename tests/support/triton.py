@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_S = 90.0
 """Longer than the slowest start seen on a loaded two-core machine (13 s), bounded all the same."""
 STOP_S = 20.0
-LOADED = ("echo", "shout", "slow", "affine")
+LOADED = ("echo", "shout", "slow", "affine", "parameters")
 """Loaded at the start; broken and countdown are there to be loaded by tests."""
 
 

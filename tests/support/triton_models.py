@@ -93,12 +93,22 @@ class TritonPythonModel:
         return answers
 """
 
+_PARAMETERS = """
+import numpy as np
+import triton_python_backend_utils as pb
+
+class TritonPythonModel:
+    def execute(self, requests):
+        seen = [np.array([r.parameters().encode()], dtype=object) for r in requests]
+        return [pb.InferenceResponse([pb.Tensor("seen", s)]) for s in seen]
+"""
+
 _CPU = "instance_group [{ kind: KIND_CPU count: 1 }]"
 
 
 def write_models(repository: Path) -> None:
     """echo: every datatype, two dimensions. shout: BYTES. slow, broken, countdown (decoupled): what their names say.
-    affine: y = k * x + 1 by ONNX Runtime, k the version.
+    parameters: the request parameters it saw, as JSON. affine: y = k * x + 1 by ONNX Runtime, k the version.
     """
     tensors = "\n".join(_tensor(f"x_{name}", name, "[-1, -1]", optional=True) for name in DATATYPES)
     outputs = "\n".join(_tensor(f"x_{name}", name, "[-1, -1]", kind="output") for name in DATATYPES)
@@ -118,6 +128,8 @@ def write_models(repository: Path) -> None:
         _COUNTDOWN,
     )
     affine = _tensor("x", "FP32", "[4]") + _tensor("y", "FP32", "[4]", kind="output")
+    shown = _tensor("x", "FP32", "[1]") + _tensor("seen", "BYTES", "[1]", kind="output")
+    _write(repository / "parameters", f"max_batch_size: 0\n{shown}", _PARAMETERS)
     for version in (1, 2):
         config = f"max_batch_size: 8\n{affine}\nversion_policy {{ all {{}} }}"
         _write(repository / "affine", config, _ONNX, version=version)

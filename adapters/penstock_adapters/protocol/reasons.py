@@ -93,6 +93,7 @@ REASONS: Final[dict[str, str]] = {
     "backend_refused": "the backend of model '{model}' refused the request as invalid",
     "model_failed": "model '{model}' failed to execute",
     "internal": "internal error; the log has the details under incident {incident}",
+    "backend_unimplemented": "the backend of model '{model}' does not offer this operation",
     # -- loading models, endpoint options (400) --
     "model_unloadable": "model '{model}' cannot be loaded: {problem}",
     "model_tensor_type": "model '{model}' cannot be served: its {kind} '{tensor}' is a {found}, and v2 carries tensors only; convert scikit-learn classifiers with zipmap=False",

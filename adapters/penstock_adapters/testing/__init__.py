@@ -1,0 +1,5 @@
+"""What a new backend is checked with: subclass AdapterConformance, name your maker and your models, run pytest."""
+
+from penstock_adapters.testing.conformance import AdapterConformance, Case
+
+__all__ = ["AdapterConformance", "Case"]
