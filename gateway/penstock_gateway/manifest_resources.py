@@ -41,8 +41,11 @@ def resource_from(document: object) -> Resource | list[FieldProblem]:
     spec = _part(document.get("spec", {}), SPECS[kind], "spec", problems) if kind is not None else None
     if problems or kind is None or metadata is None or spec is None:
         return problems
-    # Both parts are validated values already; validating the whole again would only try each kind's spec in turn.
-    return Resource(kind=kind, metadata=metadata, spec=spec)  # type: ignore[arg-type]
+    try:
+        # Both parts are validated values already; this checks only what concerns them together.
+        return Resource.model_validate({"kind": kind, "metadata": metadata, "spec": spec})
+    except ValidationError as error:
+        return explain(error, Resource)
 
 
 def _kind(value: object, problems: list[FieldProblem]) -> Kind | None:

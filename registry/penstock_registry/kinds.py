@@ -89,8 +89,8 @@ class Metadata(Frozen):
     """Who it is: name, labels for selection, annotations for people."""
 
     name: Name = Field(description="unique within its kind")
-    labels: Labels = Field({}, description="words to select by")
-    annotations: dict[Word, Text] = Field({}, max_length=64, description="notes for people and tools")
+    labels: Labels = Field(default={}, description="words to select by")
+    annotations: dict[Word, Text] = Field(default={}, max_length=64, description="notes for people and tools")
 
 
 def _is_address(form: re.Pattern[str], address: str) -> bool:
@@ -109,9 +109,9 @@ def _doubled(values: Iterable[_T]) -> _T | None:
 class Endpoint(Frozen):
     """One server of a backend: REST address, gRPC address, or both; its share of the traffic."""
 
-    url: str = Field("", description="REST address, http://host:port")
-    grpc: str = Field("", description="gRPC address, host:port")
-    weight: int = Field(1, ge=0, le=1000, description="its share of the traffic")
+    url: str = Field(default="", description="REST address, http://host:port")
+    grpc: str = Field(default="", description="gRPC address, host:port")
+    weight: int = Field(default=1, ge=0, le=1000, description="its share of the traffic")
 
     @field_validator("url")
     @classmethod
@@ -146,18 +146,20 @@ class BackendLimits(Frozen):
 class Health(Frozen):
     """How readiness is probed."""
 
-    interval_s: float = Field(2.0, alias="intervalSeconds", gt=0, le=3600, description="seconds between probes")
-    unhealthy_after: int = Field(3, alias="unhealthyAfter", ge=1, le=100, description="failed probes in a row")
+    interval_s: float = Field(default=2.0, alias="intervalSeconds", gt=0, le=3600, description="seconds between probes")
+    unhealthy_after: int = Field(default=3, alias="unhealthyAfter", ge=1, le=100, description="failed probes in a row")
 
 
 class BackendSpec(Frozen):
     """A pool of like inference servers."""
 
     platform: Platform = Field(description="triton, onnxruntime or fake")
-    endpoints: tuple[Endpoint, ...] = Field((), max_length=1000, description="its servers; none for onnxruntime")
-    limits: BackendLimits = Field(BackendLimits(), description="bounds per endpoint")
-    health: Health = Field(Health(), description="how readiness is probed")
-    options: Options = Field({}, description="platform settings, checked by the adapter")
+    endpoints: tuple[Endpoint, ...] = Field(
+        default=(), max_length=1000, description="its servers; none for onnxruntime"
+    )
+    limits: BackendLimits = Field(default=BackendLimits(), description="bounds per endpoint")
+    health: Health = Field(default=Health(), description="how readiness is probed")
+    options: Options = Field(default={}, description="platform settings, checked by the adapter")
 
     @model_validator(mode="after")
     def _each_endpoint_once(self) -> BackendSpec:
@@ -169,10 +171,10 @@ class BackendSpec(Frozen):
 class TensorSpec(Frozen):
     """One input or output: -1 in the shape means any size; the batch dimension is included."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_clean)]
+    name: Annotated[str, AfterValidator(_clean)] = Field(min_length=1, max_length=1024, description="its name")
     datatype: Datatype = Field(description="a v2 datatype")
     shape: tuple[Annotated[int, Field(ge=-1, lt=2**63)], ...] = Field(max_length=32, description="-1 = any size")
-    optional: bool = Field(False, description="the input may be left out")
+    optional: bool = Field(default=False, description="the input may be left out")
 
     @field_validator("name")
     @classmethod
@@ -187,7 +189,9 @@ class SignatureSpec(Frozen):
 
     inputs: tuple[TensorSpec, ...] = Field(max_length=1024, description="what the model takes")
     outputs: tuple[TensorSpec, ...] = Field(max_length=1024, description="what the model gives")
-    max_batch_size: int = Field(0, alias="maxBatchSize", ge=0, lt=2**31, description="0 = the first dimension is no batch")
+    max_batch_size: int = Field(
+        default=0, alias="maxBatchSize", ge=0, lt=2**31, description="0 = the first dimension is no batch"
+    )
 
     @model_validator(mode="after")
     def _each_tensor_once(self) -> SignatureSpec:
@@ -201,13 +205,17 @@ class ModelVersion(Frozen):
     """One immutable version of a model."""
 
     id: VersionId = Field(description="what callers name it by; text, so in quotes")
-    framework: Word = Field("", description="such as onnx; placements match it")
-    algorithm: Word = Field("", description="such as gradient-boosting; placements match it")
-    artifact: Annotated[str, StringConstraints(max_length=4096)] = Field("", description="file: URI of the model file")
-    sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="digest of the artifact; another is not loaded")
-    signature: SignatureSpec | None = Field(None, description="overrides the model's")
-    labels: Labels = Field({}, description="words that placements match")
-    lineage: Options = Field({}, description="where it comes from: data, code, scores")
+    framework: Word = Field(default="", description="such as onnx; placements match it")
+    algorithm: Word = Field(default="", description="such as gradient-boosting; placements match it")
+    artifact: Annotated[str, StringConstraints(max_length=4096)] = Field(
+        default="", description="file: URI of the model file"
+    )
+    sha256: str = Field(
+        default="", pattern=r"^([0-9a-f]{64})?$", description="digest of the artifact; another is not loaded"
+    )
+    signature: SignatureSpec | None = Field(default=None, description="overrides the model's")
+    labels: Labels = Field(default={}, description="words that placements match")
+    lineage: Options = Field(default={}, description="where it comes from: data, code, scores")
 
     @field_validator("artifact")
     @classmethod
@@ -229,12 +237,12 @@ class ModelVersion(Frozen):
 class ModelSpec(Frozen):
     """A logical model with its versions and aliases."""
 
-    owner: Word = Field("", description="who answers for it; placements match it")
-    description: Text = Field("", description="what it does")
-    required: bool = Field(False, description="the server is ready only when this model is")
-    signature: SignatureSpec | None = Field(None, description="the tensors of all versions; else the file's")
-    versions: tuple[ModelVersion, ...] = Field((), max_length=10_000, description="its versions")
-    aliases: dict[VersionId, VersionId] = Field({}, max_length=1000, description="alias -> version")
+    owner: Word = Field(default="", description="who answers for it; placements match it")
+    description: Text = Field(default="", description="what it does")
+    required: bool = Field(default=False, description="the server is ready only when this model is")
+    signature: SignatureSpec | None = Field(default=None, description="the tensors of all versions; else the file's")
+    versions: tuple[ModelVersion, ...] = Field(default=(), max_length=10_000, description="its versions")
+    aliases: dict[VersionId, VersionId] = Field(default={}, max_length=1000, description="alias -> version")
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelSpec:
@@ -252,8 +260,8 @@ class ModelSpec(Frozen):
 class Remote(Frozen):
     """What the backend calls the model."""
 
-    name: str = Field("", description="the backend's name of the model; empty = ours")
-    version: str = Field("", description="the backend's version; empty = the backend decides")
+    name: str = Field(default="", description="the backend's name of the model; empty = ours")
+    version: str = Field(default="", description="the backend's version; empty = ours")
 
     @field_validator("name", "version")
     @classmethod
@@ -271,8 +279,8 @@ class DeploymentSpec(Frozen):
 
     model: ModelRef = Field(description="model@version")
     backend: Name = Field(description="where it runs")
-    remote: Remote = Field(Remote(), description="what the backend calls it")
-    state: Literal["READY", "UNLOADED"] = Field("READY", description="what it shall be")
+    remote: Remote = Field(default=Remote(), description="what the backend calls it")
+    state: Literal["READY", "UNLOADED"] = Field(default="READY", description="what it shall be")
 
     @field_validator("model")
     @classmethod
@@ -293,32 +301,33 @@ class DeploymentSpec(Frozen):
 class PlacementMatch(Frozen):
     """All given fields must match a version's metadata."""
 
-    framework: Word = Field("", description="the version's framework")
-    algorithm: Word = Field("", description="the version's algorithm")
-    owner: Word = Field("", description="the model's owner")
-    labels: Labels = Field({}, description="labels of the model or the version")
+    framework: Word = Field(default="", description="the version's framework")
+    algorithm: Word = Field(default="", description="the version's algorithm")
+    owner: Word = Field(default="", description="the model's owner")
+    labels: Labels = Field(default={}, description="labels of the model or the version")
 
 
 class PlacementSpec(Frozen):
     """Where versions without a Deployment of their own go: the first matching rule, highest priority first."""
 
-    match: PlacementMatch = Field(PlacementMatch(), description="which versions; without it all")
+    match: PlacementMatch = Field(default=PlacementMatch(), description="which versions; without it all")
     backend: Name = Field(description="where they run")
-    priority: int = Field(0, ge=-1_000_000, le=1_000_000, description="the highest that matches decides")
+    priority: int = Field(default=0, ge=-1_000_000, le=1_000_000, description="the highest that matches decides")
 
 
 class Target(Frozen):
     """Where a share of a route's traffic goes."""
 
     to: ModelRef = Field(description="model, model@version or model@alias")
-    weight: int = Field(1, ge=0, le=1_000_000, description="its share; 0 = none")
+    weight: int = Field(default=1, ge=0, le=1_000_000, description="its share; 0 = none")
 
 
 class Sticky(Frozen):
     """What keeps a caller on one target: `header/NAME` or `parameter/NAME`."""
 
     by: str = Field(
-        pattern=r"^(header/[a-z0-9-]{1,64}|parameter/[A-Za-z0-9_.-]{1,128})$", description="header/NAME or parameter/NAME"
+        pattern=r"^(header/[a-z0-9-]{1,64}|parameter/[A-Za-z0-9_.-]{1,128})$",
+        description="header/NAME or parameter/NAME",
     )
 
 
@@ -326,8 +335,10 @@ class RouteSpec(Frozen):
     """The public name clients call. Its own name is what they call."""
 
     targets: tuple[Target, ...] = Field(min_length=1, max_length=64, description="who gets which share")
-    sticky: Sticky | None = Field(None, description="keeps a caller on one target")
-    timeout_ms: int | None = Field(None, alias="timeoutMs", ge=1, le=86_400_000, description="bound of one call")
+    sticky: Sticky | None = Field(default=None, description="keeps a caller on one target")
+    timeout_ms: int | None = Field(
+        default=None, alias="timeoutMs", ge=1, le=86_400_000, description="bound of one call"
+    )
 
     @model_validator(mode="after")
     def _some_weight(self) -> RouteSpec:

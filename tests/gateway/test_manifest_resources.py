@@ -43,6 +43,15 @@ def test_what_the_server_adds_is_ignored() -> None:
             ["kind: '3' is not a kind; known: Backend, Deployment, Model, Placement, Route"],
         ),
         (
+            {
+                "apiVersion": "penstock/v1",
+                "kind": "Route",
+                "metadata": {"name": "stats"},
+                "spec": {"targets": [{"to": "m"}]},
+            },
+            ["the name 'stats' is reserved"],
+        ),
+        (
             {"apiVersion": "penstock/v1", "kind": "Backend", "metadata": {"name": "a"}, "spec": None},
             ["spec.platform: is missing; this field is required"],
         ),
