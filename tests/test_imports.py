@@ -12,8 +12,8 @@ from tests.support.tidy import PACKAGES, ROOT
 
 OPTIONAL = ("asyncpg", "tritonclient", "torchserve_client", "kserve", "sklearn", "skl2onnx", "onnx", "pytest")
 """Extras and development packages: `pip install penstock` alone must do without them."""
-NEEDING = {"penstock_registry.postgres_hints"}
-"""Modules that are loaded only where their extra is used."""
+NEEDING = ("penstock_registry.postgres_hints", "penstock_adapters.testing")
+"""Loaded only where their extra is used: asyncpg with PostgreSQL, pytest by who tests an adapter."""
 EVERY_MODULE = """
 import importlib, pkgutil, sys
 
@@ -25,7 +25,7 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 for package in {packages}:
     for found in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
-        if ".migrations" not in found.name and found.name not in {needing}:
+        if ".migrations" not in found.name and not found.name.startswith({needing}):
             importlib.import_module(found.name)
 """
 FRAMEWORKS = {"fastapi", "starlette", "uvicorn", "sqlalchemy", "grpc", "aiohttp", "onnxruntime", "httptools", "redis"}

@@ -14,7 +14,6 @@ import structlog
 
 from penstock_adapters.adapter import Connect
 from penstock_gateway.settings import Settings, masked
-from penstock_registry.postgres_hints import PostgresHints
 from penstock_registry.redis_hints import RedisHints
 from penstock_registry.registry import Registry
 from penstock_registry.snapshot import Snapshot
@@ -71,6 +70,8 @@ class Node:
     def _hints(self) -> list[Hint]:
         hints: list[Hint] = [self._redis] if self._redis else []
         if self._settings.database_url.startswith("postgresql"):
+            from penstock_registry.postgres_hints import PostgresHints  # noqa: PLC0415  # needs the extra [postgres]
+
             hints.append(PostgresHints(self._settings.database_url))
         return hints
 
