@@ -54,6 +54,7 @@ class RequestBody:
             draft = self._read()
             if draft is not None:
                 self._message = judge(draft, None, self._limits)
+                self._draft = None
         assert self._message is not None
         return self._message
 
@@ -64,8 +65,7 @@ class RequestBody:
             draft = self._read()
         except PenstockError:
             return NO_PARAMETERS
-        found = draft or self._message
-        return found.parameters if found is not None else NO_PARAMETERS
+        return draft.parameters if draft is not None else self.message.parameters
 
     def check(self, signature: Signature | None, *, streaming: bool = False) -> RequestMessage:
         """L1, judged against the signature; None = only its own consistency.
@@ -77,6 +77,7 @@ class RequestBody:
             draft = self._read(signature)
             if draft is not None:
                 self._message = judge(draft, signature, self._limits, streaming=streaming)
+                self._draft = None
         assert self._message is not None
         validate_request(self._message, signature, self._limits, streaming=streaming)
         return self._message

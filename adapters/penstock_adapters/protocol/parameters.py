@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import isfinite
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from penstock_adapters.protocol.errors import InvalidArgument, Unimplemented
 from penstock_adapters.protocol.limits import Limits
-from penstock_adapters.protocol.message import NO_PARAMETERS, Parameters, ParameterValue, RequestMessage
+from penstock_adapters.protocol.message import NO_PARAMETERS, Parameters, ParameterValue
 
 INT64_MAX: Final = (1 << 63) - 1
 _INT64_MIN: Final = -(1 << 63)
@@ -88,17 +88,24 @@ def _is_unsigned(value: ParameterValue) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def timeout_us(message: RequestMessage) -> int:
+class HasParameters(Protocol):
+    """A RequestMessage, or a RequestBody, which has them before it is judged."""
+
+    @property
+    def parameters(self) -> Parameters: ...
+
+
+def timeout_us(request: HasParameters) -> int:
     """The caller's `timeout` in microseconds, 0 = none given. Raises InvalidArgument if it is not one."""
-    value = message.parameters.get("timeout", 0) if message.parameters else 0
+    value = request.parameters.get("timeout", 0)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise InvalidArgument("parameter_invalid", name="timeout", expected="an unsigned integer")
     return value
 
 
-def sequence_id(message: RequestMessage) -> str | int:
+def sequence_id(request: HasParameters) -> str | int:
     """The sequence a request belongs to; "" = none (0 and "" both mean so)."""
-    value = message.parameters.get("sequence_id", "") if message.parameters else ""
+    value = request.parameters.get("sequence_id", "")
     return value if isinstance(value, str | int) and value else ""
 
 

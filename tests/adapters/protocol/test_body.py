@@ -19,6 +19,7 @@ from penstock_adapters.protocol.message import (
     Tensor,
     TensorMetadata,
 )
+from penstock_adapters.protocol.parameters import timeout_us
 from tests.support.carriers import Plain, Request, carriers, requests, rest_json
 
 SIGNATURE = Signature(
@@ -113,6 +114,22 @@ def test_parameters_of_an_unreadable_request_are_none_and_check_says_why() -> No
     assert dict(body.parameters) == {}
     with pytest.raises(InvalidArgument):
         body.check(None)
+
+
+def test_parameters_are_readable_before_the_tensors_are_judged() -> None:
+    bad = rest_json(Request([Plain("x", "FP32", [1], ["a"])], parameters={"timeout": 7}))
+    good = rest_json(Request([Plain("x", "FP32", [1], [1.0])], parameters={"timeout": 7}))
+
+    for wire in (bad, good):
+        assert timeout_us(RequestBody(rest=wire)) == 7
+
+
+def test_a_message_read_exactly_is_kept() -> None:
+    body = RequestBody(rest=RestWire((b'{"inputs":[{"name":"x","shape":[1.0,2],"datatype":"FP32","data":[-0,1]}]}',)))
+
+    assert body.message is body.message
+    assert body.check(SIGNATURE) is body.message
+    assert body.grpc("m", "2").raw_input_contents[0] == np.array([-0.0, 1], "<f4").tobytes()
 
 
 def test_a_plain_binary_request_is_forwarded_as_it_came() -> None:

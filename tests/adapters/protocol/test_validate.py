@@ -223,6 +223,16 @@ def test_classification_needs_numbers() -> None:
     assert check(GOOD, outputs=(RequestedOutput("label", classification=2),)) == "classification_invalid"
 
 
+def test_what_is_not_certainly_good_is_judged_exactly() -> None:
+    one = Signature((X,), (Y,), max_batch_size=2)
+    assert check(x(shape=(4, 2), data=bytes(32)), signature=one) == "batch_too_large"
+    assert check(GOOD, signature=one, outputs=(RequestedOutput("y", parameters={"k": 1}),)) == ""
+    assert check(GOOD, signature=one, outputs=(RequestedOutput("y"), RequestedOutput("y"))) == "output_duplicate"
+    flags = Signature((TensorMetadata("flag", "BOOL", (-1,)),), ())
+    assert check(flag(b"\0\1\1", (3,)), signature=flags) == ""
+    assert check(flag(b"\0\1\2", (3,)), signature=flags) == "element_invalid"
+
+
 REQUEST = RequestMessage("7", (GOOD,))
 YS = Tensor("y", "FP32", (1, 2), np.array([1, 2], "<f4").tobytes())
 LABELS = Tensor("label", "BYTES", (1,), join_bytes([b"a"]))
