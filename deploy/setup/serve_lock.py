@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Iterable
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WHOLE, PART = ROOT / "requirements.lock", ROOT / "requirements-serve.lock"
 ROOTS = ("penstock", "hatchling", "editables")
 """The last two build the editable installation."""
+PYTHONS = (("3.11", "3.11.0"), ("3.11", "3.11.9"), ("3.12", "3.12.9"), ("3.13", "3.13.9"), ("3.14", "3.14.0"))
 NOTE = "# Written by deploy/setup/serve_lock.py from requirements.lock: what serving alone needs.\n"
 
 
@@ -34,10 +36,19 @@ def needed() -> set[str]:
         seen.add((name, extras))
         for line in requires(name) or ():
             requirement = Requirement(line)
-            marker = requirement.marker
-            if marker is None or any(marker.evaluate({"extra": extra}) for extra in (*extras, "")):
+            if applies(requirement, extras):
                 waiting.append((normalized(requirement.name), frozenset(requirement.extras)))
     return {name for name, _ in seen} - {"penstock"}
+
+
+def applies(requirement: Requirement, extras: Iterable[str]) -> bool:
+    """Is it needed on any Python we run on? The lock's own markers then decide for the one at hand."""
+    marker = requirement.marker
+    return marker is None or any(
+        marker.evaluate({"extra": extra, "python_version": version, "python_full_version": full})
+        for extra in (*extras, "")
+        for version, full in PYTHONS
+    )
 
 
 def normalized(name: str) -> str:
