@@ -12,7 +12,7 @@ import argparse
 import re
 import sys
 from collections.abc import Iterable
-from importlib.metadata import requires
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -34,11 +34,19 @@ def needed() -> set[str]:
         if (name, extras) in seen:
             continue
         seen.add((name, extras))
-        for line in requires(name) or ():
+        for line in requirements(name):
             requirement = Requirement(line)
             if applies(requirement, extras):
                 waiting.append((normalized(requirement.name), frozenset(requirement.extras)))
     return {name for name, _ in seen} - {"penstock"}
+
+
+def requirements(name: str) -> list[str]:
+    """What a package says it needs. One that is not installed, because another Python needs it, is taken to need nothing."""
+    try:
+        return requires(name) or []
+    except PackageNotFoundError:
+        return []
 
 
 def applies(requirement: Requirement, extras: Iterable[str]) -> bool:
