@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import grpc
+from docs import surface
+from docs.tables import table
 from tests.support.raised import raised
 
 from penstock_adapters.protocol.errors import Code, PenstockError
@@ -44,13 +46,6 @@ SITUATIONS: Final[Mapping[Code, str]] = {
     Code.UNAVAILABLE: "Not now: not ready, draining, overloaded or unreachable. `Retry-After` says when to come back.",
     Code.DEADLINE_EXCEEDED: "The deadline passed, at whichever layer.",
 }
-
-
-def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table. Bars in the cells are escaped."""
-    lines = [list(header), *(list(row) for row in rows)]
-    lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def errors() -> str:
@@ -130,6 +125,10 @@ Bounds are fixed, so that histograms of several gateways can be added up.
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "reference/errors.md": errors,
     "reference/metrics.md": metrics,
+    "reference/cli.md": surface.cli,
+    "reference/settings.md": surface.settings,
+    "reference/manifests.md": surface.manifests,
+    "reference/admin-api.md": surface.admin_api,
 }
 
 

@@ -122,7 +122,7 @@ def answers(good: Mapping[int, Json], *statuses: int) -> Answers:
     """The answers of one route: the good ones, and a problem document for each status."""
     found: Answers = {}
     found.update(good.items())
-    for status in statuses:
+    for status in (403, *statuses):  # 403: a Host or an Origin that is not ours, wherever it knocks
         assert any(code.http == status for code in Code), "only statuses of the one table"
         found[status] = {
             "description": HTTPStatus(status).phrase,

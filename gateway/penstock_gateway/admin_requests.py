@@ -32,6 +32,11 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+SCOPE: Final = (
+    "what may be deleted: `kinds` (empty = the kinds in `resources`) and a label `selector` (empty = all of them)"
+)
+
+
 class PruneScope(Body):
     """What `prune` may delete: resources of these kinds that the selector matches."""
 
@@ -44,7 +49,7 @@ class ApplyBody(Body):
 
     resources: list[object] = Field(max_length=200_000, description="manifests")
     prune: bool = Field(default=False, description="delete what `prune_scope` covers and `resources` does not name")
-    prune_scope: PruneScope = PruneScope()
+    prune_scope: PruneScope = Field(default=PruneScope(), description=SCOPE)
     dry_run: bool = Field(default=False, description="check everything and say what would happen; change nothing")
     reason: str = Field(default="", max_length=REASON_MAX, description="why; kept with the snapshot")
 
@@ -54,7 +59,7 @@ class DiffBody(Body):
 
     resources: list[object] = Field(max_length=200_000, description="manifests")
     prune: bool = Field(default=False, description="list what an apply with prune would delete, too")
-    prune_scope: PruneScope = PruneScope()
+    prune_scope: PruneScope = Field(default=PruneScope(), description=SCOPE)
 
 
 class RollbackBody(Body):
