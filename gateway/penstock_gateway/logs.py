@@ -7,6 +7,7 @@ import sys
 from typing import Literal
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 
 def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
@@ -17,10 +18,13 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    # Tracebacks without the frames' variables: those hold callers' tensors and our own passwords.
+    shown = structlog.dev.RichTracebackFormatter(show_locals=False)
+    told = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
     last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=shown)]
         if console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [told, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, *last],

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import structlog
@@ -52,3 +54,25 @@ def test_control_characters_cannot_break_a_line(capfd: pytest.CaptureFixture[str
     logs.configure("info", "json")
     structlog.get_logger("x").info("named", name="a\nb\x1b[31m")
     assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("library", [False, True])
+def test_a_traceback_tells_where_and_never_what_was_in_the_variables(
+    capfd: pytest.CaptureFixture[str], form: Literal["json", "console"], library: bool
+) -> None:
+    """A frame's variables are callers' tensors and our passwords."""
+    logs.configure("info", form)
+    log = logging.getLogger("some.library") if library else structlog.get_logger("x")
+    password = secrets.token_hex(8)
+    try:
+        _fails(password)
+    except RuntimeError as error:
+        log.error("failed", exc_info=error)  # noqa: TRY400 - as the edges write it
+    said = capfd.readouterr().err
+    assert "_fails" in said
+    assert password not in said
+
+
+def _fails(secret: str) -> None:
+    raise RuntimeError(f"no good, {len(secret)} characters")
