@@ -18,7 +18,8 @@ from tests.bench.servers import SERVER_CPUS, NotStarted, Server, accepts, free_p
 
 COMMAND: Final = Path(sys.executable).with_name("penstock")
 APPLY_TIMEOUT_S: Final = 900
-PART: Final = 20_000
+PART: Final = 5_000
+"""Resources in one request to the admin API."""
 READY_TIMEOUT_S: Final = 60.0
 
 
