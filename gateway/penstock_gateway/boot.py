@@ -32,7 +32,7 @@ def run(settings: Settings) -> int:
     logs.configure(settings.log_level, settings.log_format)
     log = structlog.get_logger("penstock")
     try:
-        sockets, _reserved = worker_sockets(addresses(settings), settings.workers)
+        sockets = worker_sockets(addresses(settings), settings.workers)
     except OSError as error:
         reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be bound ({error.strerror})"
         hint = "`penstock doctor` says which"

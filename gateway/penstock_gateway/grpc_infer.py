@@ -8,15 +8,14 @@ from typing import Final
 
 import msgspec
 
-from penstock_adapters.protocol import grpc_codec
 from penstock_adapters.protocol.body import RequestBody
-from penstock_adapters.protocol.errors import Code, InvalidArgument, PenstockError, TooLarge
+from penstock_adapters.protocol.errors import Code, PenstockError, TooLarge
 from penstock_adapters.protocol.limits import DEFAULT_LIMITS, Limits
 from penstock_adapters.protocol.messages import ModelInferRequest
 from penstock_adapters.protocol.parameters import timeout_us
 from penstock_adapters.protocol.request import InferenceRequest, InferenceResponse
 from penstock_gateway.deadline import Deadline
-from penstock_gateway.grpc_answers import Message, parsed
+from penstock_gateway.grpc_answers import parsed
 from penstock_gateway.grpc_metadata import GrpcHeaders, Metadata
 from penstock_gateway.prediction_metrics import PredictionMetrics
 from penstock_router.plane import DataPlane, Entry
@@ -29,10 +28,6 @@ class GrpcOptions(msgspec.Struct, frozen=True):
 
     limits: Limits = DEFAULT_LIMITS
     timeout_s: float = 60.0
-    reuse_port: bool = False
-    """True for several workers on one port; else a second server on the port is an error, as it should be."""
-    streams_max: int = 1024
-    """Calls at once on one connection."""
 
 
 class GrpcInfer:
@@ -59,7 +54,7 @@ class GrpcInfer:
             message = parsed(ModelInferRequest, data)
             entry = self._plane.resolve(message.model_name, message.model_version)
             route = entry.name
-            request = request_body(message, entry, limits)
+            request = RequestBody(grpc=message, limits=limits)
             limit_s, asked_s = self._limits_s(entry, request, headers, left_s)
             response = await self._call(
                 InferenceRequest(
@@ -86,7 +81,7 @@ class GrpcInfer:
 
     def _limits_s(self, entry: Entry, request: RequestBody, headers: GrpcHeaders, left_s: float) -> tuple[float, float]:
         """(the smallest of the caller's, the route's and the server's time limits, the caller's)."""
-        asked_s = min(left_s, headers.timeout_s(), timeout_us(request.message) / 1e6 or inf)
+        asked_s = min(left_s, headers.timeout_s(), timeout_us(request) / 1e6 or inf)
         return min(asked_s, entry.timeout_s if entry.timeout_s != inf else self.options.timeout_s), asked_s
 
     async def _call(self, request: InferenceRequest, entry: Entry, limit_s: float) -> InferenceResponse:
@@ -112,16 +107,3 @@ class GrpcInfer:
                 found = (("penstock-served-by", served_by), *found)
             self._served[served_by, generation] = found
         return (*found, ("penstock-degraded", degraded)) if degraded else found
-
-
-def request_body(message: Message, entry: Entry, limits: Limits) -> RequestBody:
-    """The request, read as far as its own consistency. Raises InvalidArgument, TooLarge, Unimplemented."""
-    request = RequestBody(grpc=message, limits=limits)
-    try:
-        _ = request.message
-    except InvalidArgument:
-        # Which of several faults is named does not depend on the carrier (protocol policy 6.17): ask the signature too.
-        if entry.signature is not None:
-            grpc_codec.recheck(message, entry.signature, limits)
-        raise
-    return request

@@ -1,19 +1,16 @@
-"""Metadata at the gRPC edge: the request's as headers, the answer's as trailing metadata, an error's as all three."""
+"""Metadata at the gRPC edge: the request's as headers, an error's as trailing metadata."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import inf
 from typing import Final
-
-import grpc
 
 from penstock_adapters.protocol.errors import Code, InvalidArgument, PenstockError
 from penstock_gateway.rest_headers import parse_timeout_ms
 
 Metadata = tuple[tuple[str, str], ...]
 PUSHBACK: Final = "grpc-retry-pushback-ms"
-STATUS: Final[Mapping[int, grpc.StatusCode]] = {status.value[0]: status for status in grpc.StatusCode}
 _PUSHBACK: Final[Mapping[Code, str]] = {
     Code.RATE_LIMITED: "1000",
     Code.TOO_LARGE: "-1",
@@ -23,23 +20,22 @@ _PUSHBACK: Final[Mapping[Code, str]] = {
 
 
 class GrpcHeaders:
-    """Request metadata by lower-case name. A repeated key keeps its last value."""
+    """Request metadata by lower-case name."""
 
     __slots__ = ("_fields",)
 
-    def __init__(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> None:
-        self._fields: Mapping[str, str | bytes] = dict(metadata or ())
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = fields
 
     def get(self, name: str, default: str = "", /) -> str:
-        value = self._fields.get(name, default)
-        return value if isinstance(value, str) else value.decode("latin-1")
+        return self._fields.get(name, default)
 
     def timeout_s(self) -> float:
         """The caller's `penstock-timeout-ms` in seconds; infinite if there is none or it is 0. Raises InvalidArgument."""
         value = self._fields.get("penstock-timeout-ms")
         if value is None:
             return inf
-        if isinstance(value, bytes) or not value.isascii():
+        if not value.isascii():
             raise InvalidArgument("header_invalid", name="penstock-timeout-ms", expected="a whole number")
         return parse_timeout_ms(value.encode())
 

@@ -1,19 +1,23 @@
-"""The gRPC surface: GRPCInferenceService, grpc.health.v1 and reflection, on generic handlers over raw bytes.
+"""The gRPC surface: GRPCInferenceService, grpc.health.v1 and reflection, over raw bytes.
 
-Handlers parse for themselves, because the library answers a message it cannot parse with INTERNAL and a text of its own.
 This is one of the two edges where an error becomes a status, and where an error nobody foresaw becomes INTERNAL.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from math import inf
-from typing import Final, Never, TypeAlias
+from typing import Final
 
-import grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from penstock_adapters.protocol.errors import PenstockError, Unimplemented
+from penstock_adapters.protocol.errors import (
+    Code,
+    InvalidArgument,
+    PenstockError,
+    Unimplemented,
+)
 from penstock_adapters.protocol.messages import (
     HEALTH_METHODS,
     HEALTH_SERVICE_NAME,
@@ -25,24 +29,28 @@ from penstock_adapters.protocol.messages import (
 from penstock_gateway import grpc_answers
 from penstock_gateway.grpc_answers import Message, parsed
 from penstock_gateway.grpc_health import GrpcHealth
-from penstock_gateway.grpc_infer import GrpcInfer, GrpcOptions
-from penstock_gateway.grpc_metadata import STATUS, GrpcHeaders, Metadata, error_metadata
+from penstock_gateway.grpc_infer import GrpcInfer
+from penstock_gateway.grpc_metadata import GrpcHeaders, Metadata, error_metadata
+from penstock_gateway.grpc_wire import error_trailers, ok_trailers, timeout_s
+from penstock_gateway.h2_headers import literal
+from penstock_gateway.h2_stream import Stream
 from penstock_gateway.incidents import Fault
 from penstock_gateway.request_ids import RequestIds
 from penstock_gateway.rest import EXTENSIONS
 from penstock_router.plane import DataPlane
 
 REQUEST_ID: Final = "x-request-id"
-OVERSIZE: Final = 1 << 20
-"""Messages up to this much over the cap are read and refused in our own words; beyond it the library does it in its own."""
-METADATA_MAX: Final = 16 * 1024
+OK_CACHE_MAX: Final = 10_000
+_REFLECTION: Final = f"/{reflection.SERVICE_NAME}/ServerReflectionInfo"
+_INFER: Final = METHODS["ModelInfer"].path
 
-Context: TypeAlias = grpc.aio.ServicerContext
 Answer = Callable[[Message], Message]
+Streaming = Callable[[Stream], AsyncIterator[bytes]]
+Unary = Callable[[Stream, bytes], Awaitable[tuple[bytes, Metadata]]]
 
 
 class GrpcApp:
-    """Handlers for every rpc, by service and name."""
+    """Answers every rpc; what `h2_connection` calls."""
 
     def __init__(self, plane: DataPlane, infer: GrpcInfer, fault: Fault, *, version: str) -> None:
         self._plane = plane
@@ -51,128 +59,129 @@ class GrpcApp:
         self._version = version
         self._ids = RequestIds()
         self._health = GrpcHealth(plane)
+        self._ok: dict[Metadata, bytes] = {}
+        names = (SERVICE_NAME, HEALTH_SERVICE_NAME, reflection.SERVICE_NAME)
+        self._reflection = reflection.aio.ReflectionServicer(names, pool=POOL)
+        self._unary: dict[str, Unary] = {_INFER: self._model_infer, **self._simple()}
+        self._streaming: dict[str, Streaming] = {
+            HEALTH_METHODS["Watch"].path: self._watch,
+            _REFLECTION: self._reflect,
+        }
+        self._unoffered = {method.path: name for name, method in METHODS.items() if method.path not in self._unary}
 
-    def handlers(self) -> list[grpc.GenericRpcHandler]:
+    def _simple(self) -> dict[str, Unary]:
+        """The rpcs that are answered from memory at once."""
+        plane = self._plane
         answers: dict[str, Answer] = {
             "ServerLive": lambda _: METHODS["ServerLive"].response(live=True),
-            "ServerReady": lambda _: METHODS["ServerReady"].response(ready=not self._plane.not_ready_reason),
-            "ModelReady": self._model_ready,
+            "ServerReady": lambda _: METHODS["ServerReady"].response(ready=not plane.not_ready_reason),
+            "ModelReady": lambda m: METHODS["ModelReady"].response(ready=plane.model_ready(m.name, m.version)),
             "ServerMetadata": lambda _: grpc_answers.server_metadata(self._version, EXTENSIONS),
-            "ModelMetadata": lambda m: grpc_answers.model_metadata(self._plane.metadata(m.name, m.version)),
-            "ModelConfig": lambda m: grpc_answers.model_config(self._plane.config(m.name, m.version)),
-            "ModelStatistics": lambda m: grpc_answers.model_statistics(self._plane.statistics(m.name, m.version)),
+            "ModelMetadata": lambda m: grpc_answers.model_metadata(plane.metadata(m.name, m.version)),
+            "ModelConfig": lambda m: grpc_answers.model_config(plane.config(m.name, m.version)),
+            "ModelStatistics": lambda m: grpc_answers.model_statistics(plane.statistics(m.name, m.version)),
             "RepositoryIndex": self._index,
         }
-        oip = {name: self._unary(method, answers[name]) for name, method in METHODS.items() if name in answers}
-        oip["ModelInfer"] = grpc.unary_unary_rpc_method_handler(self._model_infer)
-        for name, method in METHODS.items():
-            if name not in oip:
-                oip[name] = self._refused(name, method)
-        health = {
-            "Check": self._unary(HEALTH_METHODS["Check"], self._health.check),
-            "List": self._unary(HEALTH_METHODS["List"], self._health.list),
-            "Watch": grpc.unary_stream_rpc_method_handler(self._watch),
-        }
-        return [
-            grpc.method_handlers_generic_handler(SERVICE_NAME, oip),
-            grpc.method_handlers_generic_handler(HEALTH_SERVICE_NAME, health),
-        ]
-
-    # -- answers -----------------------------------------------------------------------------------------------------
-
-    def _model_ready(self, message: Message) -> Message:
-        ready = self._plane.model_ready(message.name, message.version)
-        return METHODS["ModelReady"].response(ready=ready)
+        rows = [(METHODS[name], answer) for name, answer in answers.items()]
+        rows += [(HEALTH_METHODS["Check"], self._health.check), (HEALTH_METHODS["List"], self._health.list)]
+        return {method.path: _at_once(method, answer) for method, answer in rows}
 
     def _index(self, message: Message) -> Message:
         if message.repository_name:
             raise Unimplemented("extension_unsupported", extension="naming a repository")
         return grpc_answers.repository_index(self._plane.index(ready_only=message.ready))
 
-    # -- handlers ----------------------------------------------------------------------------------------------------
+    # -- what the connection calls -----------------------------------------------------------------------------------
 
-    async def _model_infer(self, data: bytes, context: Context) -> bytes:
-        left_s = context.time_remaining()
-        headers = GrpcHeaders(context.invocation_metadata())
+    def begin(self, stream: Stream) -> None:
+        """A call's headers are here: refuse what cannot be answered, start what streams."""
+        fields = stream.fields
+        path = fields.get(":path", "")
+        if fields.get(":method") != "POST" or not fields.get("content-type", "").startswith("application/grpc"):
+            self.refuse(stream, InvalidArgument("framing_invalid", problem="it is not a gRPC call"))
+        elif path in self._unary:
+            return
+        elif path in self._streaming:
+            stream.streaming = True
+            stream.task = asyncio.get_running_loop().create_task(self._stream(stream, self._streaming[path]))
+        else:
+            name = self._unoffered.get(path) or path
+            self.refuse(stream, Unimplemented("rpc_unimplemented", rpc=name))
+
+    def ready(self, stream: Stream) -> None:
+        """A unary call's request is complete."""
+        stream.task = asyncio.get_running_loop().create_task(self._call(stream, self._unary[stream.fields[":path"]]))
+
+    def refuse(self, stream: Stream, error: PenstockError, metadata: Metadata = ()) -> None:
+        trailing = (*error_metadata(error), *metadata, (REQUEST_ID, self._request_id(stream).decode()))
+        stream.finish(error_trailers(error.code.grpc, error.text, trailing))
+
+    # -- the edge ----------------------------------------------------------------------------------------------------
+
+    async def _call(self, stream: Stream, answer: Unary) -> None:
         try:
-            answer, metadata = await self._infer.answer(data, headers, inf if left_s is None else left_s)
+            # Whoever compresses may send what takes long to inflate: not on the loop.
+            data = await asyncio.to_thread(stream.message) if "grpc-encoding" in stream.fields else stream.message()
+            message, metadata = await answer(stream, data)
         except PenstockError as error:
-            await self._abort(context, error, self._infer.served_metadata(error.served_by))
+            if error.code is not Code.CANCELLED:
+                self.refuse(stream, error, self._infer.served_metadata(error.served_by))
+        except asyncio.CancelledError:
+            return  # The client left, or the connection did.
         except Exception as unforeseen:  # noqa: BLE001 - the edge: see the module's docstring
-            await self._abort(context, self._fault(unforeseen))
-        context.set_trailing_metadata((*metadata, (REQUEST_ID, self._request_id(headers))))
-        return answer
+            self.refuse(stream, self._fault(unforeseen))
+        else:
+            stream.reply(message, self._ok_block(metadata) + literal(b"x-request-id", self._request_id(stream)))
 
-    def _unary(self, method: Method, answer: Answer) -> grpc.RpcMethodHandler:
-        async def handle(data: bytes, context: Context) -> bytes:
-            try:
-                said: bytes = answer(parsed(method.request, data)).SerializeToString()
-            except PenstockError as error:
-                await self._abort(context, error)
-            except Exception as unforeseen:  # noqa: BLE001 - the edge: see the module's docstring
-                await self._abort(context, self._fault(unforeseen))
-            return said
-
-        return grpc.unary_unary_rpc_method_handler(handle)
-
-    async def _watch(self, data: bytes, context: Context) -> AsyncIterator[bytes]:
+    async def _stream(self, stream: Stream, answers: Streaming) -> None:
         try:
-            async for state in self._health.watch(parsed(HEALTH_METHODS["Watch"].request, data)):
-                yield state
+            async for message in answers(stream):
+                stream.send(message)
         except PenstockError as error:
-            await self._abort(context, error)
+            self.refuse(stream, error)
+        except asyncio.CancelledError:
+            return
+        except Exception as unforeseen:  # noqa: BLE001 - the edge: see the module's docstring
+            self.refuse(stream, self._fault(unforeseen))
+        else:
+            stream.finish(self._ok_block(()))
 
-    def _refused(self, name: str, method: Method) -> grpc.RpcMethodHandler:
-        """An rpc of the protocol that is not offered: the same answer as an unknown one, with our text."""
+    def _ok_block(self, metadata: Metadata) -> bytes:
+        found = self._ok.get(metadata)
+        if found is None:
+            if len(self._ok) >= OK_CACHE_MAX:
+                self._ok.clear()
+            found = self._ok[metadata] = ok_trailers(metadata)
+        return found
 
-        async def refuse(_: object, context: Context) -> Never:
-            await self._abort(context, Unimplemented("rpc_unimplemented", rpc=name))
+    def _request_id(self, stream: Stream) -> bytes:
+        given = stream.fields.get(REQUEST_ID)
+        return self._ids.answering(None if given is None else given.encode("latin-1"))
 
-        if method.client_streaming and method.server_streaming:
-            return grpc.stream_stream_rpc_method_handler(refuse)
-        return grpc.unary_unary_rpc_method_handler(refuse)
+    # -- the rpcs that wait ------------------------------------------------------------------------------------------
 
-    async def _abort(self, context: Context, error: PenstockError, metadata: Metadata = ()) -> Never:
-        headers = GrpcHeaders(context.invocation_metadata())
-        trailing = (*error_metadata(error), *metadata, (REQUEST_ID, self._request_id(headers)))
-        await context.abort(STATUS[error.code.grpc], error.text, trailing)
-        raise AssertionError  # abort always raises; the type checker cannot know.
+    async def _model_infer(self, stream: Stream, data: bytes) -> tuple[bytes, Metadata]:
+        given = stream.fields.get("grpc-timeout")
+        left_s = inf if given is None else timeout_s(given)
+        return await self._infer.answer(data, GrpcHeaders(stream.fields), left_s)
 
-    def _request_id(self, headers: GrpcHeaders) -> str:
-        return self._ids.answering(headers.get(REQUEST_ID).encode() or None).decode()
+    async def _watch(self, stream: Stream) -> AsyncIterator[bytes]:
+        data = await stream.next_message()
+        async for state in self._health.watch(parsed(HEALTH_METHODS["Watch"].request, data or b"")):
+            yield state
+
+    async def _reflect(self, stream: Stream) -> AsyncIterator[bytes]:
+        async def requests() -> AsyncIterator[Message]:
+            while (data := await stream.next_message()) is not None:
+                yield parsed(reflection_pb2.ServerReflectionRequest, data)
+
+        async for answer in self._reflection.ServerReflectionInfo(requests(), None):
+            yield answer.SerializeToString()
 
 
-class GrpcServer:
-    """The listener: a grpc.aio server around the handlers."""
+def _at_once(method: Method, answer: Answer) -> Unary:
+    async def call(_: Stream, data: bytes) -> tuple[bytes, Metadata]:
+        said: bytes = answer(parsed(method.request, data)).SerializeToString()
+        return said, ()
 
-    def __init__(self, app: GrpcApp, options: GrpcOptions) -> None:
-        limit = options.limits.body + OVERSIZE
-        self._server = grpc.aio.server(
-            options=(
-                ("grpc.max_receive_message_length", limit),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.max_metadata_size", METADATA_MAX),
-                ("grpc.max_concurrent_streams", options.streams_max),
-                ("grpc.so_reuseport", int(options.reuse_port)),
-                # A peer that is gone without a word is found out; clients may ask the same of us.
-                ("grpc.keepalive_time_ms", 60_000),
-                ("grpc.keepalive_timeout_ms", 20_000),
-                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-            )
-        )
-        self._server.add_generic_rpc_handlers(tuple(app.handlers()))
-        names = (SERVICE_NAME, HEALTH_SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server, pool=POOL)
-
-    async def start(self, address: str) -> int:
-        """Listen on host:port; returns the port. Raises RuntimeError if it is taken."""
-        port: int = self._server.add_insecure_port(address)
-        await self._server.start()
-        return port
-
-    async def drain(self, timeout_s: float) -> None:
-        """GOAWAY to every client, calls in flight end, what is left at the timeout is cut."""
-        await self._server.stop(timeout_s)
-
-    async def aclose(self) -> None:
-        await self._server.stop(0)
+    return call

@@ -16,6 +16,7 @@ from typing import Final, Protocol, cast
 from penstock_adapters.protocol.errors import PenstockError, RequestTimeout, TooLarge
 from penstock_adapters.protocol.limits import Limits
 from penstock_adapters.protocol.message import Buffer
+from penstock_gateway.accepting import Stall
 from penstock_gateway.http_chunks import ChunkedBody
 from penstock_gateway.http_head import END, Head, check_unfinished, parse_head
 from penstock_gateway.rest_answers import Answer
@@ -32,8 +33,6 @@ BODY_RATE_MIN: Final = 1024
 KEEP_ALIVE_S: Final = 75.0
 LINGER_S: Final = 2.0
 """How long a refused sender is read on, so that it gets to see why (a close with unread bytes resets the connection)."""
-STALL_S: Final = 30.0
-"""A reader that takes nothing for so long is cut off."""
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINE: Final = {
@@ -78,7 +77,7 @@ class HttpProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_body", "_buffer", "_chunks", "_filled", "_head", "_loop", "_received", "_served", "_shared", "_since",
-        "_stalled", "_task", "_transport", "_unsent", "_write_paused", "state",
+        "_stall", "_task", "_transport", "_write_paused", "state",
     )  # fmt: skip
 
     def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop) -> None:
@@ -98,8 +97,7 @@ class HttpProtocol(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._write_paused = False
-        self._unsent = 0
-        self._stalled = 0.0
+        self._stall = Stall()
 
     # -- the transport's calls ---------------------------------------------------------------------------------------
 
@@ -122,7 +120,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._write_paused = True
-        self._stalled = self._loop.time()
+        self._stall.begins(self._loop.time())
 
     def resume_writing(self) -> None:
         self._write_paused = False
@@ -295,7 +293,8 @@ class HttpProtocol(asyncio.Protocol):
         """Called about once a second: end what takes too long."""
         age = now - self._since
         if self._write_paused:
-            self._sweep_stalled(now)
+            if self._transport is not None and self._stall.lasts(self._transport.get_write_buffer_size(), now):
+                self.abort()
         elif self.state is State.HEAD:
             if self._buffer and age > HEAD_TIMEOUT_S:
                 self._refuse(RequestTimeout("request_too_slow", part="head"))
@@ -305,12 +304,4 @@ class HttpProtocol(asyncio.Protocol):
             if age > BODY_GRACE_S and self._received < age * BODY_RATE_MIN:
                 self._refuse(RequestTimeout("request_too_slow", part="body"))
         elif self.state is State.REFUSED and age > LINGER_S:
-            self.abort()
-
-    def _sweep_stalled(self, now: float) -> None:
-        assert self._transport is not None
-        unsent = self._transport.get_write_buffer_size()
-        if unsent != self._unsent:
-            self._unsent, self._stalled = unsent, now
-        elif now - self._stalled > STALL_S:
             self.abort()

@@ -1,24 +1,19 @@
-"""The predict listener's HTTP server: sockets, the once-a-second sweep over its connections, and a drain that loses nothing."""
+"""The predict listener's HTTP server: its connections, and a drain that answers every request that was accepted."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
 from email.utils import formatdate
-from typing import Final
 
 from penstock_adapters.protocol.limits import DEFAULT_LIMITS, Limits
+from penstock_gateway.accepting import POLL_S, Acceptor
 from penstock_gateway.http_protocol import App, HttpProtocol
-
-SWEEP_S: Final = 1.0
-POLL_S: Final = 0.02
-"""How often a drain looks whether it is over."""
 
 
 class HttpServer:
-    """Serves `app` on listening sockets made by somebody else (a supervisor keeps them over a worker's death)."""
+    """Serves `app`."""
 
     def __init__(self, app: App, limits: Limits = DEFAULT_LIMITS) -> None:
         self.app = app
@@ -26,32 +21,19 @@ class HttpServer:
         self.draining = False
         self.date = b""
         self.connections: set[HttpProtocol] = set()
-        self._sockets: list[socket.socket] = []
-        self._servers: list[asyncio.Server] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._acceptor = Acceptor(lambda: HttpProtocol(self, asyncio.get_running_loop()), self._tick)
 
     @property
     def ports(self) -> list[int]:
-        return [sock.getsockname()[1] for sock in self._sockets]
+        return self._acceptor.ports
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
-        loop = asyncio.get_running_loop()
-        self._sweep()
-        for sock in sockets:
-            # A copy of our own: closing the server must not drop connections that wait in the accept queue.
-            self._sockets.append(sock.dup())
-            self._servers.append(await loop.create_server(self._connection, sock=sock))
+        await self._acceptor.start(sockets)
 
-    def _connection(self) -> HttpProtocol:
-        return HttpProtocol(self, asyncio.get_running_loop())
-
-    def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+    def _tick(self, now: float) -> None:
         self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
         for connection in list(self.connections):
             connection.sweep(now)
-        self._timer = loop.call_later(SWEEP_S, self._sweep)
 
     async def drain(self, timeout_s: float, *, linger_s: float) -> int:
         """Answer everything that was accepted, then close. Returns how many connections were cut at the timeout.
@@ -62,7 +44,7 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         self.draining = True
         started = loop.time()
-        await self._stop_accepting()
+        await self._acceptor.stop_accepting()
         while self.connections and loop.time() - started < timeout_s:
             if loop.time() - started >= linger_s:
                 for connection in [c for c in self.connections if c.is_idle]:
@@ -72,27 +54,9 @@ class HttpServer:
         await self.aclose()
         return cut
 
-    async def _stop_accepting(self) -> None:
-        """Close the listeners, after taking in every connection the kernel has accepted for us."""
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-        await asyncio.sleep(0)
-        loop = asyncio.get_running_loop()
-        for sock in self._sockets:
-            sock.setblocking(False)
-            with suppress(BlockingIOError, ConnectionAbortedError, OSError):
-                while True:
-                    connected, _ = sock.accept()
-                    await loop.connect_accepted_socket(self._connection, connected)
-            sock.close()
-        self._sockets.clear()
-
     async def aclose(self) -> None:
         """Close at once. May be called twice."""
-        await self._stop_accepting()
-        if self._timer is not None:
-            self._timer.cancel()
+        await self._acceptor.aclose()
         for connection in list(self.connections):
             connection.abort()
         await asyncio.sleep(0)

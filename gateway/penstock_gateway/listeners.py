@@ -11,12 +11,13 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import uvicorn
 from uvicorn._types import ASGIApplication
 
+from penstock_gateway.h2_server import H2Server
 from penstock_gateway.http_server import HttpServer
 
 BACKLOG: Final = 2048
@@ -51,25 +52,17 @@ class Drain(msgspec.Struct, frozen=True):
 
 
 class WorkerSockets(msgspec.Struct):
-    """What one process listens on. The gRPC library binds for itself: it gets an address."""
+    """What one process listens on; None = that listener is off."""
 
     http: socket.socket
+    grpc: socket.socket | None = None
     admin: socket.socket | None = None
-    grpc: Address | None = None
 
     def close(self) -> None:
         """Close this process's copies; others keep theirs."""
-        self.http.close()
-        if self.admin is not None:
-            self.admin.close()
-
-
-class Grpc(Protocol):
-    """The gRPC listener: `GrpcServer`."""
-
-    async def start(self, address: str) -> int: ...
-
-    async def drain(self, timeout_s: float) -> None: ...
+        for sock in (self.http, self.grpc, self.admin):
+            if sock is not None:
+                sock.close()
 
 
 def listening_socket(address: Address, *, reuse_port: bool = False) -> socket.socket:
@@ -89,7 +82,7 @@ class _AdminServer(uvicorn.Server):
 class Listeners:
     """The listeners of one process."""
 
-    def __init__(self, http: HttpServer, grpc: Grpc | None, admin: ASGIApplication | None, drain: Drain) -> None:
+    def __init__(self, http: HttpServer, grpc: H2Server | None, admin: ASGIApplication | None, drain: Drain) -> None:
         self._http = http
         self._grpc = grpc
         self._drain = drain
@@ -97,11 +90,11 @@ class Listeners:
         self._admin_task: asyncio.Task[None] | None = None
 
     async def start(self, sockets: WorkerSockets) -> Addresses:
-        """Begin to serve; returns where. Raises OSError or RuntimeError if the gRPC port cannot be bound."""
+        """Begin to serve; returns where."""
         grpc = None
         if self._grpc is not None and sockets.grpc is not None:
-            port = await self._grpc.start(str(sockets.grpc))
-            grpc = Address(sockets.grpc.host, port)
+            grpc = _address(sockets.grpc)
+            await self._grpc.start([sockets.grpc])
         admin = None
         if self._admin is not None and sockets.admin is not None:
             admin = _address(sockets.admin)
@@ -111,11 +104,13 @@ class Listeners:
         return Addresses(http, grpc, admin)
 
     async def drain(self) -> int:
-        """Stop as the module says; the caller has taken readiness away. Returns how many HTTP connections were cut."""
+        """Stop as the module says; the caller has taken readiness away. Returns how many connections were cut."""
         await asyncio.sleep(self._drain.notice_s)
-        grpc = self._grpc.drain(self._drain.patience_s) if self._grpc is not None else asyncio.sleep(0)
-        http = self._http.drain(self._drain.patience_s, linger_s=self._drain.linger_s)
-        cut, _ = await asyncio.gather(http, grpc)
+        patience_s = self._drain.patience_s
+        drains = [self._http.drain(patience_s, linger_s=self._drain.linger_s)]
+        if self._grpc is not None:
+            drains.append(self._grpc.drain(patience_s))
+        cut = sum(await asyncio.gather(*drains))
         await self._stop_admin()
         return cut
 
@@ -123,7 +118,7 @@ class Listeners:
         """Stop at once."""
         await self._http.aclose()
         if self._grpc is not None:
-            await self._grpc.drain(0)
+            await self._grpc.aclose()
         await self._stop_admin()
 
     async def _stop_admin(self) -> None:
@@ -204,40 +199,18 @@ async def _drain_or_abort(listeners: Listeners, now: asyncio.Event) -> int:
     return drain.result()
 
 
-def worker_sockets(addresses: Addresses, workers: int) -> tuple[list[WorkerSockets], Sequence[socket.socket]]:
-    """Sockets for each of `workers` processes, and those that only reserve a port; hold on to all of them.
+def worker_sockets(addresses: Addresses, workers: int) -> list[WorkerSockets]:
+    """Sockets for each of `workers` processes. Raises OSError if an address is taken or not ours.
 
     Each worker has a queue of its own (SO_REUSEPORT): the kernel spreads connections evenly, and because the supervisor
     holds every socket too, connections that wait in a dead worker's queue are there for its successor.
     """
-    with contextlib.ExitStack() as undo:
-        made = _made(addresses, workers, undo)
-        undo.pop_all()
-        return made
+    rows = [_shared(address, workers) for address in (addresses.http, addresses.grpc, addresses.admin)]
+    return [WorkerSockets(http, grpc, admin) for http, grpc, admin in zip(*rows, strict=True) if http is not None]
 
 
-def _made(
-    addresses: Addresses, workers: int, undo: contextlib.ExitStack
-) -> tuple[list[WorkerSockets], Sequence[socket.socket]]:
-    """`undo` closes what was bound before an address that is taken."""
-    if workers == 1:
-        admin = undo.enter_context(listening_socket(addresses.admin)) if addresses.admin else None
-        return [WorkerSockets(undo.enter_context(listening_socket(addresses.http)), admin, addresses.grpc)], ()
-    reserved = []
-    grpc = addresses.grpc
-    if grpc is not None and grpc.port == 0:
-        placeholder = undo.enter_context(socket.socket(socket.AF_INET6 if ":" in grpc.host else socket.AF_INET))
-        placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        placeholder.bind((grpc.host, 0))
-        reserved.append(placeholder)
-        grpc = _address(placeholder)
-    http = _shared(addresses.http, workers, undo)
-    shared = _shared(addresses.admin, workers, undo) if addresses.admin else None
-    admins: Sequence[socket.socket | None] = shared or [None] * workers
-    return [WorkerSockets(h, a, grpc) for h, a in zip(http, admins, strict=True)], reserved
-
-
-def _shared(address: Address, count: int, undo: contextlib.ExitStack) -> list[socket.socket]:
-    sockets = [undo.enter_context(listening_socket(address, reuse_port=True))]
-    bound = _address(sockets[0])
-    return sockets + [undo.enter_context(listening_socket(bound, reuse_port=True)) for _ in range(count - 1)]
+def _shared(address: Address | None, count: int) -> Sequence[socket.socket | None]:
+    if address is None:
+        return [None] * count
+    first = listening_socket(address, reuse_port=count > 1)
+    return [first, *(listening_socket(_address(first), reuse_port=True) for _ in range(count - 1))]

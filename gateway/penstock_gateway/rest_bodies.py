@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from penstock_adapters.protocol import compression, rest_codec
+from penstock_adapters.protocol import compression
 from penstock_adapters.protocol.body import RequestBody
-from penstock_adapters.protocol.errors import InvalidArgument
 from penstock_adapters.protocol.limits import Limits
-from penstock_adapters.protocol.message import Buffer, Signature
+from penstock_adapters.protocol.message import Buffer
 from penstock_adapters.protocol.wire import RestWire
 from penstock_gateway.rest_answers import VARY, Header
 from penstock_gateway.rest_headers import RestHeaders, binary_length, check_charset
@@ -30,26 +29,10 @@ async def decompressed(headers: RestHeaders, body: Buffer, limits: Limits) -> Bu
     return await asyncio.to_thread(compression.decompress, body, coding, limits.body)
 
 
-def request_body(headers: RestHeaders, body: Buffer, signature: Signature | None, limits: Limits) -> RequestBody:
-    """The request, read as far as its own consistency: all JSON, JSON and binary tensors, or raw (length header 0).
-
-    Raises InvalidArgument, TooLarge, Unimplemented.
-    """
+def request_body(headers: RestHeaders, body: Buffer, limits: Limits) -> RequestBody:
+    """The request, not read yet: all JSON, JSON and binary tensors, or raw (length header 0). Raises InvalidArgument."""
     check_charset(headers)
-    wire = RestWire((body,), binary_length(headers))
-    if wire.header_length == 0:
-        if signature is None:
-            raise InvalidArgument("raw_request")
-        return RequestBody(message=rest_codec.decode_raw(wire, signature, limits))
-    request = RequestBody(rest=wire, limits=limits)
-    try:
-        _ = request.message
-    except InvalidArgument:
-        # Which of several faults is named does not depend on the carrier (protocol policy 6.17): ask the signature too.
-        if signature is not None:
-            rest_codec.recheck(wire, signature, limits)
-        raise
-    return request
+    return RequestBody(rest=RestWire((body,), binary_length(headers)), limits=limits)
 
 
 async def compressed(

@@ -59,7 +59,7 @@ class RestInfer:
             route = entry.name
             if headers.raw(b"content-encoding") is not None:
                 body = await rest_bodies.decompressed(headers, body, self.options.limits)
-            request = rest_bodies.request_body(headers, body, entry.signature, self.options.limits)
+            request = rest_bodies.request_body(headers, body, self.options.limits)
             response = await self._infer(entry, request, headers, started)
             served_by = response.served_by
             answer = await self._answer(response, request, headers)
@@ -79,7 +79,7 @@ class RestInfer:
 
     async def _infer(self, entry: Entry, body: RequestBody, headers: RestHeaders, started: float) -> InferenceResponse:
         """Call the service under the smallest of the caller's, the route's and the server's time limits."""
-        asked_s = min(timeout_s(headers), timeout_us(body.message) / 1e6 or inf)
+        asked_s = min(timeout_s(headers), timeout_us(body) / 1e6 or inf)
         limit_s = min(asked_s, entry.timeout_s if entry.timeout_s != inf else self.options.timeout_s)
         request = InferenceRequest(
             entry.name, body, headers, entry.version, started + limit_s, caller_deadline=asked_s <= limit_s

@@ -18,7 +18,8 @@ from penstock_adapters.platforms import PLATFORMS
 from penstock_gateway.admin import create_admin
 from penstock_gateway.exposition import Exposition
 from penstock_gateway.grpc_infer import GrpcInfer, GrpcOptions
-from penstock_gateway.grpc_server import GrpcApp, GrpcServer
+from penstock_gateway.grpc_server import GrpcApp
+from penstock_gateway.h2_server import H2Server
 from penstock_gateway.http_server import HttpServer
 from penstock_gateway.incidents import fault_reporter
 from penstock_gateway.listeners import Addresses, Drain, Listeners, WorkerSockets, serve
@@ -67,7 +68,7 @@ async def serve_worker(
         def draining() -> None:
             node.plane.draining = True
 
-        listeners = _listeners(settings, node, exposition, version, shared_port=seat is not None)
+        listeners = _listeners(settings, node, exposition, version)
         parent = seat.parent if seat else None
         return await serve(listeners, sockets, started=started, draining=draining, parent=parent)
     finally:
@@ -76,16 +77,16 @@ async def serve_worker(
         await asyncio.gather(writing, return_exceptions=True)
 
 
-def _listeners(settings: Settings, node: Node, exposition: Exposition, version: str, *, shared_port: bool) -> Listeners:
+def _listeners(settings: Settings, node: Node, exposition: Exposition, version: str) -> Listeners:
     fault = fault_reporter(structlog.get_logger("penstock.edge"))
     timeout_s = settings.request_timeout_ms / 1000
     plane, metrics = node.plane, node.metrics
     rest_options = RestOptions(settings.limits, timeout_s, settings.gzip)
     rest = RestInfer(plane, PredictionMetrics(metrics, "rest", node.labels_of), rest_options)
     http = HttpServer(RestApp(plane, rest, exposition.scrape, fault, version=version), settings.limits)
-    grpc_options = GrpcOptions(settings.limits, timeout_s, reuse_port=shared_port)
+    grpc_options = GrpcOptions(settings.limits, timeout_s)
     grpc = GrpcInfer(plane, PredictionMetrics(metrics, "grpc", node.labels_of), grpc_options)
-    grpc_server = GrpcServer(GrpcApp(plane, grpc, fault, version=version), grpc_options)
+    grpc_server = H2Server(GrpcApp(plane, grpc, fault, version=version), settings.limits)
     admin = create_admin(
         node.opened,
         node.observed,

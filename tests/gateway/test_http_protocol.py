@@ -12,6 +12,7 @@ from penstock_adapters.protocol.errors import PenstockError
 from penstock_adapters.protocol.limits import Limits
 from penstock_adapters.protocol.message import Buffer
 from penstock_gateway import http_protocol
+from penstock_gateway.accepting import STALL_S
 from penstock_gateway.http_protocol import State
 from penstock_gateway.http_server import HttpServer
 from penstock_gateway.rest_answers import Answer, error_answer, length
@@ -211,6 +212,6 @@ async def test_a_reader_that_takes_nothing_is_cut_off(server: HttpServer, port: 
         await eventually(lambda: protocol._write_paused)
         now = asyncio.get_running_loop().time()
         protocol.sweep(now)
-        protocol.sweep(now + http_protocol.STALL_S + 1)
+        protocol.sweep(now + STALL_S + 1)
 
         await eventually(lambda: not server.connections)

@@ -45,22 +45,17 @@ async def test_answers_are_coded_in_one_piece(size: int) -> None:
     assert await compressed(parts, 2 * size, (), NONE) == (parts, 2 * size, ((b"vary", b"Accept-Encoding"),))
 
 
-def test_a_raw_request_needs_a_signature() -> None:
+def test_a_raw_request_is_read_by_the_signature() -> None:
     raw = RestHeaders([(b"inference-header-content-length", b"0")])
-    request = request_body(raw, bytes(16), MODELS["digits", "1"], DEFAULT_LIMITS)
+    message = request_body(raw, bytes(16), DEFAULT_LIMITS).check(MODELS["digits", "1"])
 
-    assert [(t.name, t.shape, bytes(t.data)) for t in request.message.inputs] == [("x", (1, 4), bytes(16))]
-    assert request.message.binary_output
+    assert [(t.name, t.shape, bytes(t.data)) for t in message.inputs] == [("x", (1, 4), bytes(16))]
+    assert message.binary_output
     for signature in (None, MODELS["pair", "1"]):
         with pytest.raises(InvalidArgument):
-            request_body(raw, bytes(16), signature, DEFAULT_LIMITS)
+            request_body(raw, bytes(16), DEFAULT_LIMITS).check(signature)
 
 
-def test_of_several_faults_the_signatures_is_named_first() -> None:
-    body = b'{"inputs":[{"name":"wrong","datatype":"FP32","shape":[1],"data":["a"]}]}'
-    with pytest.raises(InvalidArgument) as known:
-        request_body(NONE, body, MODELS["digits", "1"], DEFAULT_LIMITS)
-    with pytest.raises(InvalidArgument) as unknown:
-        request_body(NONE, body, None, DEFAULT_LIMITS)
-
-    assert (known.value.reason, unknown.value.reason) == ("input_unknown", "element_invalid")
+def test_a_request_with_a_foreign_charset_is_not_read() -> None:
+    with pytest.raises(InvalidArgument):
+        request_body(RestHeaders([(b"content-type", b"text/json; charset=utf-16")]), b"{}", DEFAULT_LIMITS)

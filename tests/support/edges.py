@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import structlog
 
 from penstock_gateway.grpc_infer import GrpcInfer, GrpcOptions
-from penstock_gateway.grpc_server import GrpcApp, GrpcServer
+from penstock_gateway.grpc_server import GrpcApp
+from penstock_gateway.h2_server import H2Server
 from penstock_gateway.http_server import HttpServer
 from penstock_gateway.incidents import fault_reporter
 from penstock_gateway.prediction_metrics import PredictionMetrics
@@ -62,13 +63,16 @@ async def rest_listener(
 class GrpcListener:
     """The same for gRPC."""
 
-    def __init__(self, plane: MemoryPlane, options: GrpcOptions) -> None:
+    def __init__(self, plane: MemoryPlane, options: GrpcOptions, metrics: Metrics | None = None) -> None:
         self.plane = plane
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics()
         infer = GrpcInfer(plane, PredictionMetrics(self.metrics, "grpc", labels_of), options)
         self.app = GrpcApp(plane, infer, fault_reporter(structlog.get_logger()), version="0.0-test")
-        self.server = GrpcServer(self.app, options)
-        self.port = 0
+        self.server = H2Server(self.app, options.limits)
+
+    @property
+    def port(self) -> int:
+        return self.server.ports[0]
 
     def counted(self) -> dict[tuple[str, ...], float]:
         return {labels: cell.value for labels, cell in self.metrics.requests.cells.items()}
@@ -79,7 +83,7 @@ async def grpc_listener(
     plane: MemoryPlane | None = None, options: GrpcOptions | None = None
 ) -> AsyncIterator[GrpcListener]:
     listener = GrpcListener(plane or MemoryPlane(), options or GrpcOptions())
-    listener.port = await listener.server.start("127.0.0.1:0")
+    await listener.server.start([socket.create_server(("127.0.0.1", 0))])
     try:
         yield listener
     finally:

@@ -13,7 +13,6 @@ from penstock_adapters.fake import FakeAdapter, oracle
 from penstock_adapters.protocol.errors import NotFound, PenstockError, Unavailable
 from penstock_adapters.protocol.message import ModelMetadata, RequestMessage, Signature, Tensor, TensorMetadata
 from penstock_adapters.protocol.request import InferenceRequest, InferenceResponse
-from penstock_adapters.protocol.validate import validate_request
 from penstock_router.plane import Entry
 
 MODELS: Mapping[tuple[str, str], Signature] = {
@@ -58,7 +57,7 @@ class MemoryPlane:
 
         async def service(request: InferenceRequest) -> InferenceResponse:
             self.requests.append(request)
-            validate_request(request.body.message, signature)
+            request.body.check(signature)
             if self.explode is not None:
                 raise self.explode
             try:

@@ -46,7 +46,7 @@ async def serve_one(sockets: WorkerSockets, seat: WorkerSeat | None, run_dir: Pa
     metrics = Metrics()
     exposition = Exposition(metrics, run_dir if seat else None, seat.key if seat else "")
     rest = RestListener(plane, RestOptions(), metrics, exposition.scrape)
-    grpc = GrpcListener(plane, GrpcOptions(reuse_port=seat is not None))
+    grpc = GrpcListener(plane, GrpcOptions(), metrics)
     writing = asyncio.create_task(exposition.keep_writing())
 
     def started(addresses: Addresses) -> None:
@@ -67,7 +67,7 @@ async def serve_one(sockets: WorkerSockets, seat: WorkerSeat | None, run_dir: Pa
 
 def main(workers: int, run_dir: Path) -> int:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    sockets, _reserved = worker_sockets(ADDRESSES, workers)
+    sockets = worker_sockets(ADDRESSES, workers)
     if workers == 1:
         return uvloop.run(serve_one(sockets[0], None, None))
 
