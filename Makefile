@@ -47,6 +47,7 @@ $(SERVE): requirements-serve.lock pyproject.toml | $(BIN)/python
 
 triton: | $(BIN)/python
 	@$(BIN)/python deploy/triton/setup.py
+	@$(BIN)/python -m tests.support.kserve_environment
 
 servers:
 	@tests/support/install_servers.sh

@@ -10,4 +10,5 @@ pytest_plugins = [
     "tests.support.admin",
     "tests.support.scale",
     "tests.support.examples",
+    "tests.support.kserve_environment",
 ]
