@@ -141,8 +141,7 @@ def _add_export(router: APIRouter, state: AdminState) -> None:
     ) -> Response:
         terms = selector(labels)
         snapshot = await _snapshot_at(state, revision)
-        manifests = await asyncio.to_thread(_manifests, snapshot, terms)
-        return json_response({"revision": snapshot.revision, "resources": manifests})
+        return await asyncio.to_thread(_exported, snapshot, terms)
 
     router.add_api_route(
         "/v1/export",
@@ -155,8 +154,9 @@ def _add_export(router: APIRouter, state: AdminState) -> None:
     )
 
 
-def _manifests(snapshot: Snapshot, terms: Sequence[Term]) -> list[dict[str, object]]:
-    return [r.manifest() for kind in KINDS for r in snapshot.of(kind) if matches(r, terms)]
+def _exported(snapshot: Snapshot, terms: Sequence[Term]) -> Response:
+    manifests = [r.manifest() for kind in KINDS for r in snapshot.of(kind) if matches(r, terms)]
+    return json_response({"revision": snapshot.revision, "resources": manifests})
 
 
 async def _snapshot_at(state: AdminState, revision: int | None) -> Snapshot:

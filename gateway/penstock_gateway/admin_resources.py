@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Final
 
 import orjson
@@ -59,11 +60,16 @@ def _add_list(router: APIRouter, state: AdminState, plural: str, kind: Kind) -> 
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="most items in one answer")] = 500,
         after: Annotated[str, Query(max_length=128, description="the `next` of the page before")] = "",
     ) -> Response:
-        snapshot = await state.snapshot()
         terms = selector(labels)
-        items, following = page((r for r in snapshot.of(kind) if matches(r, terms)), limit, after)
-        answer = {"revision": snapshot.revision, "items": [state.shown(item) for item in items], "next": following}
-        return json_response(answer)
+        snapshot = await state.snapshot()
+
+        def answer() -> Response:
+            items, following = page((r for r in snapshot.of(kind) if matches(r, terms)), limit, after)
+            shown = [state.shown(item) for item in items]
+            return json_response({"revision": snapshot.revision, "items": shown, "next": following})
+
+        # Off the event loop: thousands of resources would hold up the predictions beside them.
+        return await asyncio.to_thread(answer)
 
     router.add_api_route(
         f"/v1/{plural}",

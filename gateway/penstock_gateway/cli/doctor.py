@@ -9,6 +9,7 @@ import resource
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -67,8 +68,6 @@ def doctor(
 
 def examine(config: str, flags: dict[str, str]) -> Iterator[Finding]:
     """Every check, in the order in which trouble usually shows."""
-    from pathlib import Path  # noqa: PLC0415
-
     from penstock_gateway.settings import SettingsError, load  # noqa: PLC0415  # pydantic takes a while to load
 
     yield _python()
@@ -129,7 +128,7 @@ def _database(settings: Settings) -> Finding:
 
     url = settings.database_url
     path = urlsplit(url).path[1:]
-    if url.startswith("sqlite") and not settings.data_dir.joinpath(path).exists():
+    if url.startswith("sqlite") and not Path(path).exists():
         return Finding("database", "ok", f"{masked(url)} (will be made)")
 
     async def version() -> str:
