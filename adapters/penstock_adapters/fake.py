@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import shake_256
 from math import inf
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -20,7 +20,7 @@ from penstock_adapters.adapter import EndpointSpec, IndexEntry
 from penstock_adapters.protocol.body import ResponseBody
 from penstock_adapters.protocol.datatypes import DATATYPES
 from penstock_adapters.protocol.errors import DeadlineExceeded, InvalidArgument, NotFound, PenstockError, Unavailable
-from penstock_adapters.protocol.message import ModelMetadata, ResponseMessage, Signature, Tensor, TensorMetadata
+from penstock_adapters.protocol.message import Json, ModelMetadata, ResponseMessage, Signature, Tensor, TensorMetadata
 from penstock_adapters.protocol.request import InferenceRequest, InferenceResponse
 from penstock_adapters.protocol.tensors import element_count, join_bytes
 
@@ -176,7 +176,7 @@ class FakeAdapter:
             for name, version in sorted(self.models)
         ]
 
-    async def statistics(self, name: str, version: str) -> Sequence[Mapping[str, Any]]:
+    async def statistics(self, name: str, version: str) -> Sequence[Mapping[str, Json]]:
         wanted = [key for key in sorted(self.models) if name in {"", key[0]} and version in {"", key[1]}]
         return [_statistics(key, self._counts.get(key, [0, 0, 0, 0])) for key in wanted]
 
@@ -184,7 +184,7 @@ class FakeAdapter:
         self.closed = True
 
 
-def _statistics(key: tuple[str, str], counts: Sequence[int]) -> Mapping[str, Any]:
+def _statistics(key: tuple[str, str], counts: Sequence[int]) -> Mapping[str, Json]:
     succeeded, failed, inferences, ns = counts
     spent, none = {"count": succeeded, "ns": ns}, {"count": 0, "ns": 0}
     return {

@@ -6,10 +6,11 @@ import ctypes
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
@@ -143,7 +144,15 @@ def _load_problem(error: BaseException) -> str:
     return "ONNX Runtime cannot make a session of it"
 
 
-def _metadata(node: Any, model: str, kind: str) -> TensorMetadata:
+class _Node(Protocol):
+    """An input or output as ONNX Runtime describes it."""
+
+    name: str
+    type: str
+    shape: Sequence[int | str | None]
+
+
+def _metadata(node: _Node, model: str, kind: str) -> TensorMetadata:
     datatype = DATATYPE_OF.get(node.type)
     if datatype is None:
         raise InvalidArgument("model_tensor_type", model=model, kind=kind, tensor=node.name, found=node.type)
@@ -151,7 +160,7 @@ def _metadata(node: Any, model: str, kind: str) -> TensorMetadata:
     return TensorMetadata(node.name, datatype, shape)
 
 
-def _array(tensor: Tensor) -> Any:
+def _array(tensor: Tensor) -> npt.NDArray[np.generic]:
     """The tensor as the library wants it: text as str, everything else a view of the data where it lies straight."""
     if tensor.datatype != "BYTES":
         array = to_array(tensor)
@@ -166,7 +175,7 @@ def _array(tensor: Tensor) -> Any:
     return texts
 
 
-def _ort_value(tensor: Tensor) -> Any:
+def _ort_value(tensor: Tensor) -> ort.OrtValue:
     if tensor.datatype != "BF16":
         return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(_array(tensor)))
     # The value keeps no reference to an array it would copy from: hand it one that it owns.
@@ -174,7 +183,7 @@ def _ort_value(tensor: Tensor) -> Any:
     return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, BFLOAT16)
 
 
-def _tensor(name: str, value: Any) -> Tensor:
+def _tensor(name: str, value: ort.OrtValue) -> Tensor:
     if value.data_type() != "tensor(bfloat16)":
         return from_array(name, value.numpy())
     shape = tuple(value.shape())

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import inf
-from typing import Any, Final
+from typing import Final
 
 from penstock_adapters.adapter import EndpointSpec, IndexEntry
 from penstock_adapters.http1 import HttpClient
@@ -19,7 +19,7 @@ from penstock_adapters.protocol import grpc_codec, rest_codec
 from penstock_adapters.protocol.body import ResponseBody, RestWire
 from penstock_adapters.protocol.errors import BadBackendAnswer, InvalidArgument, PenstockError, Unavailable
 from penstock_adapters.protocol.limits import DEFAULT_LIMITS, Limits
-from penstock_adapters.protocol.message import ModelMetadata, ResponseMessage
+from penstock_adapters.protocol.message import Json, ModelMetadata, ResponseMessage
 from penstock_adapters.protocol.parameters import INT64_MAX, sequence_id
 from penstock_adapters.protocol.request import InferenceRequest, InferenceResponse
 from penstock_adapters.protocol.validate import validate_response
@@ -116,13 +116,13 @@ class TritonAdapter:
 
     # -- Configured, Statistics --
 
-    async def config(self, name: str, version: str) -> Mapping[str, Any]:
+    async def config(self, name: str, version: str) -> Mapping[str, Json]:
         try:
             return await self._manage.config(name, version, _in(ASK_S))
         except PenstockError as error:
             raise about_model(error, name, version) from error
 
-    async def statistics(self, name: str, version: str) -> Sequence[Mapping[str, Any]]:
+    async def statistics(self, name: str, version: str) -> Sequence[Mapping[str, Json]]:
         try:
             return await self._manage.statistics(name, version, _in(ASK_S))
         except PenstockError as error:

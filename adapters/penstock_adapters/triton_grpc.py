@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from math import inf
-from typing import Any, Final
+from typing import Final
 
 import grpc
 import grpc.aio
@@ -13,7 +13,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError
 
 from penstock_adapters.protocol.errors import BadBackendAnswer, Unavailable
-from penstock_adapters.protocol.messages import METHODS
+from penstock_adapters.protocol.message import Json
+from penstock_adapters.protocol.messages import METHODS, ProtoMessage
 from penstock_adapters.triton_errors import grpc_error
 
 BACKOFF_MS: Final = {"initial": 100, "min": 100, "max": 1000}
@@ -46,12 +47,12 @@ class GrpcLeg:
     async def call(
         self,
         method: str,
-        request: Any,
+        request: ProtoMessage,
         *,
         deadline: float = inf,
         model: str = "",
         metadata: tuple[tuple[str, str], ...] = (),
-    ) -> Any:
+    ) -> ProtoMessage:
         """Call one rpc. Cancelling it cancels the call at the server.
 
         Raises DeadlineExceeded, Unavailable, BadBackendAnswer and what triton_errors makes of the status.
@@ -76,12 +77,12 @@ class GrpcLeg:
         await self._channel.close()
 
 
-def to_json(message: Any) -> Mapping[str, Any]:
+def to_json(message: ProtoMessage) -> Mapping[str, Json]:
     """A message in Triton's JSON form: every plain field present, 64-bit integers as numbers, enums by name.
 
     protobuf's own JSON form writes 64-bit integers as strings, which no client of the REST extension expects.
     """
-    result: dict[str, Any] = {}
+    result: dict[str, Json] = {}
     for field in message.DESCRIPTOR.fields:
         value = getattr(message, field.name)
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
@@ -97,10 +98,10 @@ def to_json(message: Any) -> Mapping[str, Any]:
     return result
 
 
-def _plain(field: Any, value: Any) -> Any:
+def _plain(field: FieldDescriptor, value: Json | ProtoMessage) -> Json:
     if field.type == FieldDescriptor.TYPE_MESSAGE:
         return to_json(value)
-    if field.type == FieldDescriptor.TYPE_ENUM:
+    if field.enum_type is not None:
         known = field.enum_type.values_by_number.get(value)
         return known.name if known is not None else value
     return value

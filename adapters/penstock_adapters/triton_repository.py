@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -11,8 +11,8 @@ import msgspec
 from penstock_adapters.adapter import IndexEntry, ModelState
 from penstock_adapters.http1 import HttpClient
 from penstock_adapters.protocol.errors import BadBackendAnswer, Unimplemented
-from penstock_adapters.protocol.message import Buffer, ModelMetadata, TensorMetadata
-from penstock_adapters.protocol.messages import METHODS
+from penstock_adapters.protocol.message import Buffer, Json, ModelMetadata, TensorMetadata
+from penstock_adapters.protocol.messages import METHODS, ProtoMessage
 from penstock_adapters.triton_errors import http_error
 from penstock_adapters.triton_grpc import GrpcLeg, to_json
 
@@ -30,11 +30,11 @@ class Management(Protocol):
 
     async def ready(self, name: str, version: str, deadline: float) -> bool: ...
 
-    async def metadata(self, name: str, version: str, deadline: float) -> Mapping[str, Any]: ...
+    async def metadata(self, name: str, version: str, deadline: float) -> Mapping[str, Json]: ...
 
-    async def config(self, name: str, version: str, deadline: float) -> Mapping[str, Any]: ...
+    async def config(self, name: str, version: str, deadline: float) -> Mapping[str, Json]: ...
 
-    async def statistics(self, name: str, version: str, deadline: float) -> Sequence[Mapping[str, Any]]: ...
+    async def statistics(self, name: str, version: str, deadline: float) -> Sequence[Mapping[str, Json]]: ...
 
     async def index(self, deadline: float) -> Sequence[IndexEntry]: ...
 
@@ -56,13 +56,13 @@ class HttpManagement:
         response = await self._http.request(b"GET", path.encode(), deadline=deadline, idempotent=True, model=name)
         return response.status == 200
 
-    async def metadata(self, name: str, version: str, deadline: float) -> Mapping[str, Any]:
+    async def metadata(self, name: str, version: str, deadline: float) -> Mapping[str, Json]:
         return _object(await self._get(model_path(name, version), name, deadline), name)
 
-    async def config(self, name: str, version: str, deadline: float) -> Mapping[str, Any]:
+    async def config(self, name: str, version: str, deadline: float) -> Mapping[str, Json]:
         return _object(await self._get(f"{model_path(name, version)}/config", name, deadline), name)
 
-    async def statistics(self, name: str, version: str, deadline: float) -> Sequence[Mapping[str, Any]]:
+    async def statistics(self, name: str, version: str, deadline: float) -> Sequence[Mapping[str, Json]]:
         path = f"{model_path(name, version)}/stats" if name else "/v2/models/stats"
         return _objects(_object(await self._get(path, name, deadline), name).get("model_stats"), name)
 
@@ -70,7 +70,7 @@ class HttpManagement:
         return read_index(_objects(_json(await self._post("/v2/repository/index", b"{}", "*", deadline), "*"), "*"))
 
     async def load(self, name: str, versions: Sequence[str], deadline: float) -> None:
-        body: Mapping[str, Any] = {}
+        body: Mapping[str, Json] = {}
         if versions:
             config = dict(await self.config(name, "", deadline))
             config["version_policy"] = {"specific": {"versions": [int(version) for version in versions]}}
@@ -107,13 +107,13 @@ class GrpcManagement:
             return bool((await self._call("ServerReady", "", deadline)).ready)
         return bool((await self._call("ModelReady", name, deadline, name=name, version=version)).ready)
 
-    async def metadata(self, name: str, version: str, deadline: float) -> Mapping[str, Any]:
+    async def metadata(self, name: str, version: str, deadline: float) -> Mapping[str, Json]:
         return to_json(await self._call("ModelMetadata", name, deadline, name=name, version=version))
 
-    async def config(self, name: str, version: str, deadline: float) -> Mapping[str, Any]:
+    async def config(self, name: str, version: str, deadline: float) -> Mapping[str, Json]:
         return to_json((await self._call("ModelConfig", name, deadline, name=name, version=version)).config)
 
-    async def statistics(self, name: str, version: str, deadline: float) -> Sequence[Mapping[str, Any]]:
+    async def statistics(self, name: str, version: str, deadline: float) -> Sequence[Mapping[str, Json]]:
         answer = await self._call("ModelStatistics", name, deadline, name=name, version=version)
         return [to_json(row) for row in answer.model_stats]
 
@@ -129,7 +129,7 @@ class GrpcManagement:
     async def unload(self, name: str, deadline: float) -> None:
         await self._call("RepositoryModelUnload", name, deadline, model_name=name)
 
-    async def _call(self, method: str, model: str, deadline: float, **fields: str) -> Any:
+    async def _call(self, method: str, model: str, deadline: float, **fields: str) -> ProtoMessage:
         return await self._leg.call(method, METHODS[method].request(**fields), deadline=deadline, model=model)
 
 
@@ -140,7 +140,7 @@ class _Metadata(msgspec.Struct):
     outputs: list[TensorMetadata] = []
 
 
-def read_metadata(answer: Mapping[str, Any], name: str) -> ModelMetadata:
+def read_metadata(answer: Mapping[str, Json], name: str) -> ModelMetadata:
     """Raises BadBackendAnswer."""
     try:
         found = msgspec.convert(answer, _Metadata)
@@ -151,7 +151,7 @@ def read_metadata(answer: Mapping[str, Any], name: str) -> ModelMetadata:
     )
 
 
-def read_index(rows: Sequence[Mapping[str, Any]]) -> Sequence[IndexEntry]:
+def read_index(rows: Sequence[Mapping[str, Json]]) -> Sequence[IndexEntry]:
     """Rows of a repository index. A model that was never loaded has no version and no state."""
     return [
         IndexEntry(
@@ -179,21 +179,21 @@ def _repository(name: str) -> str:
     return f"/v2/repository/models/{quote(name, safe='')}"
 
 
-def _json(body: Buffer, model: str) -> Any:
+def _json(body: Buffer, model: str) -> Json:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadBackendAnswer("backend_answer", model=model, problem="it is not JSON") from None
 
 
-def _object(body: Buffer, model: str) -> Mapping[str, Any]:
+def _object(body: Buffer, model: str) -> Mapping[str, Json]:
     found = _json(body, model)
     if not isinstance(found, dict):
         raise BadBackendAnswer("backend_answer", model=model, problem="it is not a JSON object")
     return found
 
 
-def _objects(found: object, model: str) -> Sequence[Mapping[str, Any]]:
+def _objects(found: object, model: str) -> Sequence[Mapping[str, Json]]:
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise BadBackendAnswer("backend_answer", model=model, problem="it is not a JSON array of objects")
     return found

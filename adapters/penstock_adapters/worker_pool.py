@@ -151,7 +151,7 @@ class WorkerPool:
                 self._hand_back(job, result, error)
             job = result = error = None  # an idle worker keeps no tensors alive
 
-    def _hand_back(self, job: _Job[Any], result: object, error: BaseException | None) -> None:
+    def _hand_back(self, job: _Job[T], result: object, error: BaseException | None) -> None:
         self._done.append((job, result, error))
         if not self._waking:
             self._waking = True
@@ -184,7 +184,7 @@ class WorkerPool:
         return ours
 
     @staticmethod
-    def _late(job: _Job[Any]) -> DeadlineExceeded:
+    def _late(job: _Job[T]) -> DeadlineExceeded:
         return DeadlineExceeded("deadline_exceeded", timeout_ms=max(0, round(job.left_s * 1000)))
 
     def _sweep(self, now: float) -> float:

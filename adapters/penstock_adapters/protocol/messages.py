@@ -16,6 +16,8 @@ HEALTH_SERVICE_NAME: Final = "grpc.health.v1.Health"
 
 MessageClass = Any
 """A generated message class; protobuf makes it at run time, so no type checker knows its fields."""
+ProtoMessage = Any
+"""An instance of one."""
 
 
 class Method(NamedTuple):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from math import inf
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import ml_dtypes
 import msgspec
@@ -116,7 +116,7 @@ class AdapterConformance:
         self,
         adapter: Adapter,  # noqa: ARG002  (a hook's signature)
         parameters: Parameters,  # noqa: ARG002
-    ) -> Mapping[str, Any] | None:
+    ) -> Parameters | None:
         """The request parameters a model sees when these are sent; None = models cannot see any."""
         return None
 
