@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 INSTALL := $(PIP) install --no-compile --no-deps --require-hashes
 export DEMO_STARTED := $(shell date +%s.%N)
 
-.PHONY: help setup serve-setup triton servers demo test check bench fmt clean
+.PHONY: help setup serve-setup triton kserve servers demo test check bench fmt clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -47,6 +47,8 @@ $(SERVE): requirements-serve.lock pyproject.toml | $(BIN)/python
 
 triton: | $(BIN)/python
 	@$(BIN)/python deploy/triton/setup.py
+
+kserve: setup
 	@$(BIN)/python -m tests.support.kserve_environment
 
 servers:
@@ -56,7 +58,7 @@ demo:  ## serve real digits from ONNX Runtime and a real Triton, and show predic
 	@$(MAKE) --no-print-directory -j2 serve-setup triton
 	@$(BIN)/python -m deploy.demo
 
-test: setup triton servers  ## everything, against real servers: Triton, PostgreSQL, Redis
+test: setup triton servers kserve  ## everything, against real servers: Triton, PostgreSQL, Redis
 	$(BIN)/python -m pytest
 
 check: setup  ## the house rules, in under a minute: format, lint, types, imports, tidy, docs
