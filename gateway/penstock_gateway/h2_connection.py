@@ -236,6 +236,10 @@ class H2Connection(asyncio.Protocol):
         if stream.ended and number in self.streams and not stream.streaming:
             self._shared.calls.ready(stream)
 
+    def _never_opened(self, number: int) -> bool:
+        """After the last GOAWAY a client may still have opened streams that we do not know (RFC 9113 6.8)."""
+        return number > self._last_stream and not self._settled
+
     def _reject(self, stream: Stream, error: PenstockError) -> None:
         stream.rejected = True
         self._shared.calls.refuse(stream, error)
@@ -252,7 +256,7 @@ class H2Connection(asyncio.Protocol):
             self._recv_window = CONNECTION_WINDOW
         stream = self.streams.get(number)
         if stream is None:
-            if number > self._last_stream or not number & 1:
+            if self._never_opened(number) or not number & 1:
                 raise ConnectionError2(h2.PROTOCOL_ERROR, "data on a stream nobody opened")
             return  # It was answered or reset meanwhile.
         if stream.ended:
@@ -287,7 +291,7 @@ class H2Connection(asyncio.Protocol):
     def _credit(self, number: int, credit: int) -> None:
         target = self.streams.get(number) if number else self
         if target is None:
-            if number > self._last_stream:
+            if self._never_opened(number):
                 raise ConnectionError2(h2.PROTOCOL_ERROR, "credit for a stream nobody opened")
             return  # It was answered meanwhile.
         if not credit:
@@ -307,7 +311,7 @@ class H2Connection(asyncio.Protocol):
     # -- control -----------------------------------------------------------------------------------------------------
 
     def _reset(self, number: int, _code: int) -> None:
-        if number == 0 or number > self._last_stream:
+        if number == 0 or self._never_opened(number):
             raise ConnectionError2(h2.PROTOCOL_ERROR, "a reset of a stream nobody opened")
         stream = self.streams.pop(number, None)
         if stream is None:
