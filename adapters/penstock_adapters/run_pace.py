@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 SHORT_NS: Final = 100_000
-"""A run this long or shorter may happen on the loop (nanoseconds)."""
+"""A run this long or shorter may happen on the loop (nanoseconds of the running thread's CPU time)."""
 LONG_NS: Final = 1_000_000
 """A run longer than this was a surprise on the loop, not a busy machine."""
 PROOF: Final = 8
@@ -34,7 +34,7 @@ class RunPace:
         return self._proof.get(input_bytes.bit_length(), 0) >= PROOF
 
     def ran(self, input_bytes: int, run_ns: int) -> None:
-        """A run on `input_bytes` took `run_ns`."""
+        """A run on `input_bytes` took `run_ns` of CPU time."""
         size = input_bytes.bit_length()
         if run_ns <= SHORT_NS:
             self._proof[size] = min(self._proof.get(size, 0) + 1, PROOF)
