@@ -101,6 +101,12 @@ def read_causes(text: str) -> dict[str, str]:
     return {promise: "\n".join(lines).strip() for promise, lines in causes.items()}
 
 
+def unexplained(report: Report, causes: Mapping[str, str]) -> list[str]:
+    """The promises that are not met and have no cause."""
+    verdicts = (verdict for bar in report.bars for verdict in bar.verdicts)
+    return [verdict.promise for verdict in verdicts if not verdict.met and not causes.get(verdict.promise)]
+
+
 def _shortfalls(verdicts: Sequence[Verdict], causes: Mapping[str, str]) -> str:
     missed = [verdict for verdict in verdicts if not verdict.met]
     if not missed:

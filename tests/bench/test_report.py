@@ -50,6 +50,11 @@ def test_without_a_shortfall_there_is_no_such_section() -> None:
     assert "Shortfalls" not in report.markdown(made(bar), {MISSED.promise: "Because."})
 
 
+def test_only_missed_promises_without_a_cause_are_unexplained() -> None:
+    assert report.unexplained(made(BAR), {}) == [MISSED.promise]
+    assert report.unexplained(made(BAR), {MISSED.promise: "Because."}) == []
+
+
 def test_causes_are_read_by_heading() -> None:
     text = "# Causes\n\nIntroduction.\n\n## One / two\n\nFirst.\nSecond.\n\n## Three\nThird.\n"
 
