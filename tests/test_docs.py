@@ -21,6 +21,7 @@ from tests.support.pages import COMMAND, Block, Page, broken, pages
 from tests.support.tidy import ROOT
 
 PAGES = pages()
+PARTS = ["Context", "Decision", "Rejected", "How we would notice that we were wrong"]
 BLOCKS = [block for page in PAGES for block in page.blocks()]
 REFERENCE = {page.path.removeprefix("docs/reference/"): page.text for page in PAGES if "/reference/" in page.path}
 
@@ -132,6 +133,16 @@ def test_make_targets_in_the_pages_exist() -> None:
     }
 
     assert [(path, word) for path, word in sorted(named) if word not in targets] == []
+
+
+def test_every_decision_is_listed_and_has_the_same_four_parts() -> None:
+    decisions = [page for page in PAGES if re.fullmatch(r"docs/adr/\d{4}-.*\.md", page.path)]
+    listed = [target for page in PAGES if page.path == "docs/adr/README.md" for _, target in page.links()]
+
+    assert sorted(page.path.removeprefix("docs/adr/") for page in decisions) == sorted(listed)
+    assert len({page.path[:13] for page in decisions}) == len(decisions)  # no number twice
+    for page in decisions:
+        assert re.findall(r"^## (.*)$", page.text, re.MULTILINE) == PARTS, page.path
 
 
 def test_a_broken_link_is_seen() -> None:

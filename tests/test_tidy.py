@@ -11,7 +11,8 @@ from tests.support.tidy import PACKAGES, ROOT, RULES, File, Found, mirror, suppr
 
 FILES = tidy.files()
 SOURCES = [file for file in FILES if file.is_source]
-SUPPRESSIONS_PER_1000 = 10
+SUPPRESSIONS_PER_1000 = 4
+"""2.9 when this was written; half of them are late imports of the command line, which must start fast."""
 SOURCE = "router/penstock_router/x.py"
 MIGRATIONS = "registry/penstock_registry/migrations/"
 """Run by Alembic, and tested as a whole by the tests of the store."""
