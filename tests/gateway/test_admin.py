@@ -107,6 +107,11 @@ def test_every_answer_to_any_request_is_documented_and_none_is_a_5xx(admin: Admi
         @given(case=operation.as_strategy(generation_mode=mode))
         def run(case: object) -> None:
             assert isinstance(case, schemathesis.Case)
+            body: object = case.body
+            metadata = body.get("metadata") if isinstance(body, dict) else None
+            if isinstance(metadata, dict):
+                # A name that fits the path, so that writes get past the first check.
+                case.path_parameters = {"name": str(metadata.get("name") or "x")}
             case.call_and_validate(checks=[not_a_server_error, status_code_conformance, content_type_conformance])
 
         try:
