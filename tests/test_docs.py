@@ -128,8 +128,9 @@ def test_commands_in_the_pages_exist() -> None:
 
 def test_make_targets_in_the_pages_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = {
-        (page.path, word) for page in PAGES for word in re.findall(r"(?:`|^)make ([a-z-]+)", page.text, re.MULTILINE)
+    named = {(page.path, word) for page in PAGES for word in re.findall(r"`make ([a-z-]+)", page.text)}
+    named |= {
+        (block.where, word) for block in of("sh") for word in re.findall(r"^make ([a-z-]+)", block.text, re.MULTILINE)
     }
 
     assert [(path, word) for path, word in sorted(named) if word not in targets] == []
