@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -13,7 +12,7 @@ from penstock_registry import rows
 from penstock_registry.chain import AuditRow
 from penstock_registry.entries import audited, committed, now_text
 from penstock_registry.manifest import decode
-from penstock_registry.plan import Expectation, Outcome, Plan, Prepared, decide, lost, references_after
+from penstock_registry.plan import Expectation, Outcome, Plan, Prepared, decide, joined, lost, references_after
 from penstock_registry.references import in_use, missing, offers, references_of, withdrawn
 from penstock_registry.rows import Head, Stored
 from penstock_registry.snapshot import Key
@@ -86,10 +85,11 @@ async def examine(transaction: Transaction, head: Head, attempt: Attempt, edits_
     race = lost(attempt.expectation, stored, head.revision)
     if race is not None:
         return race
-    plan = Plan()
+    parts: list[Plan] = []
     for start in range(0, len(edits), SLICE):
-        plan = _joined(plan, decide(edits[start : start + SLICE], stored))
-        await asyncio.sleep(0)
+        parts.append(decide(edits[start : start + SLICE], stored))
+        await transaction.breathe()
+    plan = joined(parts)
     errors = await _broken(transaction, plan, stored)
     return msgspec.structs.replace(plan, error=errors[0]) if errors else plan
 
@@ -105,17 +105,13 @@ async def _broken(transaction: Transaction, plan: Plan, stored: dict[Key, Stored
         elif target in stored:
             offered[target] = offers(decode(target[0], stored[target].body, stored[target].revision))
         if index % SLICE == 0:
-            await asyncio.sleep(0)
+            await transaction.breathe()
     errors = missing(references, offered)
     gone = withdrawn(plan.changes)
     if errors or not gone:
         return errors
     users = await rows.users(transaction, sorted(gone))
     return in_use(gone, [user for user in users if user.source not in after])
-
-
-def _joined(one: Plan, other: Plan) -> Plan:
-    return Plan(one.changes + other.changes, one.bodies + other.bodies, one.outcomes + other.outcomes)
 
 
 def _result(plan: Plan) -> str:

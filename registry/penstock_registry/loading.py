@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from types import MappingProxyType
@@ -39,7 +38,7 @@ async def advance(transaction: Transaction, known: View | None) -> View:
     """
     head = await rows.head(transaction)
     if known is None or head.epoch > known.head.epoch:
-        return View(head, await _whole(head.revision, rows.all_resources(transaction)))
+        return View(head, await _whole(transaction, head.revision, rows.all_resources(transaction)))
     await _same_history(transaction, head, known.head)
     if head.revision == known.head.revision:
         return View(head, known.snapshot)
@@ -47,7 +46,10 @@ async def advance(transaction: Transaction, known: View | None) -> View:
     async for page in rows.changes(transaction, known.head.revision, head.revision):
         last.update(((change.kind, change.name), change) for change in page)
     # Only the last change of each resource is parsed: a storm of promotes costs one.
-    changes = [Change((kind_of(row.kind), row.name), None, _after(row)) async for row in _sliced(list(last.values()))]
+    changes = [
+        Change((kind_of(row.kind), row.name), None, _after(row))
+        async for row in _sliced(transaction, list(last.values()))
+    ]
     return View(head, known.snapshot.with_changes(head.revision, changes))
 
 
@@ -56,7 +58,7 @@ async def at(transaction: Transaction, revision: int) -> Snapshot:
     newest = (await rows.head(transaction)).revision
     if not 0 <= revision <= newest:
         raise NotFound("snapshot_not_found", revision=revision, newest=newest)
-    return await _whole(revision, rows.resources_at(transaction, revision))
+    return await _whole(transaction, revision, rows.resources_at(transaction, revision))
 
 
 async def net_changes(transaction: Transaction, since: int, until: int) -> list[Change]:
@@ -68,7 +70,10 @@ async def net_changes(transaction: Transaction, since: int, until: int) -> list[
             first.setdefault((change.kind, change.name), change)
             last[change.kind, change.name] = change
     kept = [key for key in sorted(last) if first[key].before is not None or last[key].after is not None]
-    return [Change((kind_of(key[0]), key[1]), _before(first[key]), _after(last[key])) async for key in _sliced(kept)]
+    return [
+        Change((kind_of(key[0]), key[1]), _before(first[key]), _after(last[key]))
+        async for key in _sliced(transaction, kept)
+    ]
 
 
 async def bodies_at(transaction: Transaction, since: int, until: int) -> dict[Key, tuple[str | None, int]]:
@@ -102,20 +107,20 @@ async def _same_history(transaction: Transaction, head: Head, known: Head) -> No
     raise Unavailable("registry_diverged", found=head.revision, epoch=head.epoch, seen=known.revision)
 
 
-async def _whole(revision: int, pages: AsyncIterator[list[Stored]]) -> Snapshot:
+async def _whole(transaction: Transaction, revision: int, pages: AsyncIterator[list[Stored]]) -> Snapshot:
     resources: dict[Key, Resource] = {}
     async for page in pages:
-        async for stored in _sliced(page):
+        async for stored in _sliced(transaction, page):
             resource = decode(stored.kind, stored.body, stored.revision)
             resources[resource.key] = resource
     return Snapshot(revision, MappingProxyType(resources))
 
 
-async def _sliced(items: Sequence[_T]) -> AsyncIterator[_T]:
+async def _sliced(transaction: Transaction, items: Sequence[_T]) -> AsyncIterator[_T]:
     for start in range(0, len(items), SLICE):
         for item in items[start : start + SLICE]:
             yield item
-        await asyncio.sleep(0)
+        await transaction.breathe()
 
 
 def _before(row: ChangeRow) -> Resource | None:

@@ -20,7 +20,7 @@ class Patience:
     """The deadline of the step being taken. `renew` it before each step."""
 
     def __init__(self, step_s: float, late: Callable[[], None]) -> None:
-        self._step_s = step_s
+        self.step_s = step_s
         self._late = late
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(step_s, late)
@@ -30,7 +30,7 @@ class Patience:
     def renew(self, step_s: float | None = None) -> None:
         """The next step may take `step_s` seconds, by default as long as every other."""
         self._timer.cancel()
-        self._timer = self._loop.call_later(self._step_s if step_s is None else step_s, self._late)
+        self._timer = self._loop.call_later(self.step_s if step_s is None else step_s, self._late)
 
     def stop(self) -> None:
         self._timer.cancel()
@@ -76,6 +76,8 @@ class Supervisor:
     async def aclose(self, timeout_s: float) -> None:
         """Give up what is still running and wait for its end, at most so long."""
         for task in self._running:
-            task.cancel()
+            # A second cancellation would interrupt the clean-up after the first.
+            if not task.cancelling():
+                task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=timeout_s)

@@ -110,6 +110,15 @@ def decide(edits: Sequence[Prepared], stored: Mapping[Key, Stored]) -> Plan:
     return Plan(tuple(changes), tuple(bodies), tuple(outcomes))
 
 
+def joined(plans: Sequence[Plan]) -> Plan:
+    """The plans of consecutive slices, as one."""
+    return Plan(
+        tuple(change for plan in plans for change in plan.changes),
+        tuple(pair for plan in plans for pair in plan.bodies),
+        tuple(outcome for plan in plans for outcome in plan.outcomes),
+    )
+
+
 def references_after(changes: Sequence[Change]) -> list[Reference]:
     """What the changed resources will refer to."""
     return [reference for change in changes for reference in references_of(change.after)]

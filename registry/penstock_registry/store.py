@@ -8,11 +8,12 @@ connections is Unavailable within about a step's time; waiting behind another wr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final, TypeVar, TypeVarTuple
 
 import msgspec
-from sqlalchemy import URL, Executable, Row, event, make_url
+from sqlalchemy import URL, Executable, Row, event, literal, make_url, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
@@ -31,6 +32,9 @@ SQLITE: Final = "sqlite+aiosqlite"
 POSTGRESQL: Final = "postgresql+asyncpg"
 ROWS_AT_ONCE: Final = 1000
 """Rows in one statement: a bulk write stays a row of short steps, each with its own deadline."""
+
+
+RETRY_S: Final = 0.01
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -53,18 +57,32 @@ class Transaction:
         self.connection = connection
         self.patience = patience
         self.postgresql = connection.dialect.name == "postgresql"
+        self._loop = asyncio.get_running_loop()
+        self._spoke_at = self._loop.time()
 
     async def rows(
         self, statement: TypedReturnsRows[*Ts], parameters: dict[str, object] | None = None
     ) -> Sequence[Row[*Ts]]:
         self.patience.renew()
+        self._spoke_at = self._loop.time()
         return (await self.connection.execute(statement, parameters)).all()
 
-    async def run(self, statement: Executable, parameters: Sequence[dict[str, object]] = ()) -> None:
+    async def run(self, statement: Executable, parameters: Iterable[Mapping[str, object]]) -> None:
         """Once for each set of parameters, ROWS_AT_ONCE to a step; without parameters: nothing."""
-        for start in range(0, len(parameters), ROWS_AT_ONCE):
+        left = iter(parameters)
+        while portion := list(islice(left, ROWS_AT_ONCE)):
             self.patience.renew()
-            await self.connection.execute(statement, parameters[start : start + ROWS_AT_ONCE])
+            self._spoke_at = self._loop.time()
+            await self.connection.execute(statement, portion)
+
+    async def breathe(self) -> None:
+        """In the middle of a long computation: let others run, and let the server know that we are still there."""
+        # The time computed is not the server's; the time others take meanwhile may be.
+        self.patience.renew()
+        await asyncio.sleep(0)
+        self.patience.renew()
+        if self.postgresql and self._loop.time() - self._spoke_at > self.patience.step_s / 2:
+            await self.rows(select(literal(1)))
 
 
 class Store:
@@ -134,6 +152,7 @@ class Store:
                 return await self._supervisor.run(attempt)
             except STORE_ERRORS as error:
                 if is_busy(error) and asyncio.get_running_loop().time() < until:
+                    await asyncio.sleep(RETRY_S)
                     continue
                 if is_mistake(error):
                     raise

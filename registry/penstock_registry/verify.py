@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from collections.abc import AsyncIterator
+from typing import Final
 
 from penstock_adapters.protocol.errors import Internal
 from penstock_registry import rows
@@ -12,7 +13,7 @@ from penstock_registry.references import references_of
 from penstock_registry.rows import Head
 from penstock_registry.store import Transaction
 
-PAGE = 500
+PAGE: Final = 500
 
 Bodies = dict[tuple[str, str], tuple[int, str]]
 
@@ -25,26 +26,38 @@ async def verify(transaction: Transaction) -> None:
 
 
 async def _snapshots(transaction: Transaction, head: Head) -> Bodies:
-    """What the registry must hold now, by its own history."""
+    """What the registry must hold now, by its own history. Holds the changes of one snapshot at a time."""
     state: Bodies = {}
     link, revision = GENESIS, 0
+    groups = _by_revision(transaction)
+    stored: list[ChangeRow] = await anext(groups, [])
     while page := await rows.snapshots(transaction, after=revision, limit=PAGE):
-        stored: list[ChangeRow] = []
-        async for some in rows.changes(transaction, revision, page[-1].revision):
-            stored += some
-        by_revision = {number: list(group) for number, group in groupby(stored, lambda change: change.revision)}
         for row in page:
-            changes = by_revision.pop(row.revision, [])
+            changes: list[ChangeRow] = []
+            if stored and stored[0].revision == row.revision:
+                changes, stored = stored, await anext(groups, [])
             _link(row, changes, expected=revision + 1, link=link)
             _fold(state, changes)
             link, revision = row.hash, row.revision
-        if by_revision:
-            raise _tampered(f"revision {min(by_revision)}", "changes without a snapshot")
+        await transaction.breathe()
     if (head.revision, head.hash) != (revision, link):
         raise _tampered(f"revision {head.revision}", f"the head does not continue revision {revision}")
-    async for extra in rows.changes(transaction, revision, 2**62):
-        raise _tampered(f"revision {extra[0].revision}", "changes without a snapshot")
+    if stored:
+        raise _tampered(f"revision {stored[0].revision}", "changes without a snapshot")
     return state
+
+
+async def _by_revision(transaction: Transaction) -> AsyncIterator[list[ChangeRow]]:
+    """Every change there is, in groups of one snapshot, oldest first."""
+    group: list[ChangeRow] = []
+    async for page in rows.changes(transaction, -1, 2**62):
+        for change in page:
+            if group and group[0].revision != change.revision:
+                yield group
+                group = []
+            group.append(change)
+    if group:
+        yield group
 
 
 def _link(row: SnapshotRow, changes: list[ChangeRow], *, expected: int, link: str) -> None:
@@ -73,6 +86,7 @@ async def _resources(transaction: Transaction, state: Bodies) -> None:
     references: set[tuple[str, str, str, str, str]] = set()
     left = dict(state)
     async for page in rows.all_resources(transaction):
+        await transaction.breathe()
         for stored in page:
             if left.pop((stored.kind, stored.name), None) != (stored.revision, stored.body):
                 raise _tampered(f"revision {stored.revision}", f"{stored.kind}/{stored.name} is not what was written")

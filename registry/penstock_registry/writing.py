@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -83,16 +83,16 @@ async def _write_at_once(transaction: Transaction, entries: Entries) -> None:
 
 async def _write_each(transaction: Transaction, entries: Entries) -> None:
     changes = entries.changes
-    await transaction.run(_insert(CHANGE), [_row(change) for change in changes])
-    await transaction.run(_insert(RESOURCE, "at_"), [_at(c) for c in changes if c.before is None])
-    await transaction.run(_UPDATE_RESOURCE, [_at(c) for c in changes if c.before is not None and c.after is not None])
+    await transaction.run(_insert(CHANGE), map(_row, changes))
+    await transaction.run(_insert(RESOURCE, "at_"), (_at(c) for c in changes if c.before is None))
+    await transaction.run(_UPDATE_RESOURCE, (_at(c) for c in changes if c.before is not None and c.after is not None))
     await transaction.run(_DELETE_RESOURCE, _places((c.kind, c.name) for c in changes if c.after is None))
     await transaction.run(_DELETE_REFERENCES, _places(entries.stale))
     names = [column.name for column in REFERENCE.columns]
-    await transaction.run(_insert(REFERENCE), [dict(zip(names, row, strict=True)) for row in entries.references])
+    await transaction.run(_insert(REFERENCE), (dict(zip(names, row, strict=True)) for row in entries.references))
     if entries.snapshot is not None:
         await transaction.run(_insert(SNAPSHOT), [_row(entries.snapshot)])
-    await transaction.run(_insert(AUDIT), [_row(row) for row in entries.audit])
+    await transaction.run(_insert(AUDIT), map(_row, entries.audit))
     head = _row(entries.head, "head_")
     if transaction.postgresql:
         await transaction.rows(_UPDATE_HEAD_NOTIFYING, head | {"notice": str(entries.head.revision)})
@@ -104,8 +104,8 @@ def _row(row: msgspec.Struct | None, prefix: str = "") -> Parameters:
     return {} if row is None else {prefix + name: value for name, value in msgspec.structs.asdict(row).items()}
 
 
-def _places(keys: Iterable[tuple[str, str]]) -> list[Parameters]:
-    return [{"at_kind": kind, "at_name": name} for kind, name in keys]
+def _places(keys: Iterable[tuple[str, str]]) -> Iterator[Parameters]:
+    return ({"at_kind": kind, "at_name": name} for kind, name in keys)
 
 
 def _at(change: ChangeRow) -> Parameters:

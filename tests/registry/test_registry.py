@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from penstock_registry.kinds import ModelSpec, Resource
 from penstock_registry.registry import Edit, Registry
 from penstock_registry.snapshot import Key
 from penstock_registry.store import Transaction
+from tests.support.polling import eventually
 from tests.support.registries import bodies, deletes, edits, texts
 from tests.support.resources import backend, deployment, model, route
 
@@ -326,8 +328,11 @@ async def test_a_database_that_cannot_be_reached_is_unavailable() -> None:
     with pytest.raises(Unavailable) as caught:
         await Registry.open("postgresql+asyncpg://nobody@127.0.0.1:1/nothing")
     assert caught.value.reason == "store_unavailable"
+    threads = threading.active_count()
     with pytest.raises(Unavailable):
         await Registry.open("sqlite+aiosqlite:////proc/nothing/registry.db")
+    # The driver's thread says goodbye to the event loop, which must still be there.
+    await eventually(lambda: threading.active_count() <= threads)
 
 
 async def test_a_database_of_another_sort_is_refused_without_its_password() -> None:

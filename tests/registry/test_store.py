@@ -17,7 +17,7 @@ from tests.support.postgres import Postgres
 
 NUMBERS = Table("numbers", MetaData(), Column("n", Integer, primary_key=True))
 QUICK = Bounds(step_s=0.4, lock_s=1.0)
-BOUND_S = 8.0
+BOUND_S = 20.0
 
 
 @pytest.fixture
@@ -92,6 +92,16 @@ async def test_many_rows_go_in_portions(store: Store) -> None:
         return await count(transaction)
 
     assert await store.write(many) == 2 * ROWS_AT_ONCE + 1
+
+
+async def test_a_long_computation_outlives_the_deadline_of_a_step_if_it_breathes(store: Store) -> None:
+    async def work(transaction: Transaction) -> int:
+        until = asyncio.get_running_loop().time() + 3.5 * QUICK.step_s
+        while asyncio.get_running_loop().time() < until:
+            await transaction.breathe()
+        return await count(transaction)
+
+    assert await store.read(work) == 0
 
 
 async def test_a_parameter_may_be_given(store: Store) -> None:
