@@ -7,7 +7,7 @@ who set a deadline is served over gRPC where there is such a leg, and everybody 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 from math import inf
 from typing import Final
@@ -17,7 +17,7 @@ from penstock_adapters.http1 import HttpClient
 from penstock_adapters.http1_connection import AnswerCaps, Response
 from penstock_adapters.protocol import grpc_codec, rest_codec
 from penstock_adapters.protocol.body import ResponseBody, RestWire
-from penstock_adapters.protocol.errors import BadBackendAnswer, InvalidArgument, PenstockError, Unavailable
+from penstock_adapters.protocol.errors import BadBackendAnswer, InvalidArgument, PenstockError
 from penstock_adapters.protocol.limits import DEFAULT_LIMITS, Limits
 from penstock_adapters.protocol.message import Json, ModelMetadata, ResponseMessage
 from penstock_adapters.protocol.parameters import INT64_MAX, sequence_id
@@ -33,6 +33,8 @@ ASK_S: Final = 10.0
 """How long any other question about models may take."""
 LOAD_S: Final = 600.0
 """How long a load or unload may take: large models read for minutes."""
+DRAIN_S = 10.0
+"""How long an unloaded model may take for its last calls before nobody waits for it any more."""
 POLL_S: Final = 0.02
 TRACE_HEADERS: Final = ("traceparent", "tracestate", "x-request-id")
 """What crosses to a backend of a request's headers."""
@@ -169,16 +171,21 @@ class TritonAdapter:
                 await self._manage.load(name, rest, deadline)
             elif serving:
                 await self._manage.unload(name, deadline)
-            # Triton answers before the calls in flight have ended.
-            while set(await self._serving(name, deadline)) - set(rest):
-                if asyncio.get_running_loop().time() > deadline:
-                    raise Unavailable("backend_unavailable", model=name)
+            # Triton answers before the calls in flight have ended. A model whose process was killed never ends its
+            # unloading; it takes no calls either, and can be loaded again.
+            drained = _in(DRAIN_S)
+            while set(await self._versions(name, {"READY", "UNLOADING"}, deadline)) - set(rest):
+                if asyncio.get_running_loop().time() > drained:
+                    return
                 await asyncio.sleep(POLL_S)
 
     async def _serving(self, name: str, deadline: float) -> tuple[str, ...]:
-        """The versions of a model that are ready, or still end their last calls."""
+        return await self._versions(name, {"READY"}, deadline)
+
+    async def _versions(self, name: str, states: Container[str], deadline: float) -> tuple[str, ...]:
+        """The versions of a model that are in one of the states."""
         entries = await self._manage.index(deadline)
-        return tuple(entry.version for entry in entries if entry.name == name and entry.state in {"READY", "UNLOADING"})
+        return tuple(entry.version for entry in entries if entry.name == name and entry.state in states)
 
 
 def check_answer(answer: ResponseMessage, request: InferenceRequest) -> None:

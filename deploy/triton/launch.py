@@ -30,13 +30,22 @@ class Ports:
     metrics: int
 
 
+def shm_prefix(ports: Ports) -> str:
+    """How the names of a server's shared memory begin: two servers with one prefix delete each other's."""
+    return f"penstock{ports.http}-"
+
+
+def clean(ports: Ports) -> None:
+    """Remove the shared memory that a server which was killed, or whose models would not end, has left behind."""
+    for path in Path("/dev/shm").glob(f"{shm_prefix(ports)}*"):
+        path.unlink(missing_ok=True)
+
+
 def command(
     home: Path, repository: Path, ports: Ports, *, load: Sequence[str] = (), extra: Sequence[str] = ()
 ) -> list[str]:
     """The argument vector. `load` names the models to load at the start; the rest waits for the load call."""
     server = home / "pytriton" / "tritonserver"
-    # A prefix of its own: two servers with one prefix delete each other's shared memory.
-    prefix = f"penstock{ports.http}-"
     return [
         str(server / "bin" / "tritonserver"),
         f"--model-repository={repository}",
@@ -48,7 +57,7 @@ def command(
         f"--http-port={ports.http}",
         f"--grpc-port={ports.grpc}",
         f"--metrics-port={ports.metrics}",
-        f"--backend-config=python,shm-region-prefix-name={prefix}",
+        f"--backend-config=python,shm-region-prefix-name={shm_prefix(ports)}",
         f"--backend-config=python,shm-default-byte-size={SHM_BYTES}",
         "--model-control-mode=explicit",
         "--strict-readiness=false",  # one model that fails to load must not take the others out of rotation

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar
 
@@ -44,6 +46,13 @@ class _Conforms(AdapterConformance):
     def spec_of_port(self, port: int) -> EndpointSpec:
         raise NotImplementedError
 
+    @pytest.fixture(autouse=True)
+    async def silence(self) -> AsyncIterator[None]:
+        """A server that takes connections and never says a word."""
+        async with serving(Peer.closed) as server:
+            self.silent_port = server.port
+            yield
+
     @pytest.fixture
     async def adapter(self, triton: Triton) -> AsyncIterator[Adapter]:
         made = await connect(self.spec(triton))
@@ -68,6 +77,9 @@ class _Conforms(AdapterConformance):
 
     async def unreachable(self) -> Adapter:
         return await connect(self.spec_of_port(free_port()))
+
+    async def hung(self) -> Adapter:
+        return await connect(self.spec_of_port(self.silent_port))
 
     async def parameters_seen(self, adapter: Adapter, parameters: Parameters) -> Mapping[str, Any]:
         got = await adapter.infer(request("parameters", fp32("x", [1]), parameters=parameters))
@@ -232,6 +244,24 @@ async def test_a_version_that_is_not_there_cannot_be_loaded(both: TritonAdapter)
     await both.load("affine", "1")
     assert await both.ready("affine", "1")
     assert await both.ready("affine", "2")
+
+
+async def test_a_killed_model_process_is_unavailable_and_loading_heals_it(
+    both: TritonAdapter, triton: Triton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock_adapters.triton.DRAIN_S", 0.5)
+    x = fp32("x", [1])
+    await both.infer(request("parameters", x))
+
+    os.kill(triton.stub_of("parameters"), signal.SIGKILL)
+
+    for caller_deadline in (False, True):
+        with pytest.raises(Unavailable):
+            await both.infer(request("parameters", x, within_s=20, caller_deadline=caller_deadline))
+    assert await both.ready("parameters")  # so Triton says; only the answers tell
+    await both.unload("parameters", "")
+    await both.load("parameters", "1")
+    assert (await both.infer(request("parameters", x))).body.message.outputs
 
 
 async def test_reasons_in_the_index_hold_no_stack(both: TritonAdapter) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from deploy.triton.launch import Ports
+from deploy.triton.launch import Ports, clean
 
 from tests.support.triton_models import write_models
 
@@ -41,6 +41,14 @@ class Triton:
     @property
     def grpc_url(self) -> str:
         return f"127.0.0.1:{self.ports.grpc}"
+
+    def stub_of(self, model: str) -> int:
+        """The process id of a model's Python."""
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                if f"/{model}/".encode() in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
+        raise LookupError(model)
 
 
 def free_port() -> int:
@@ -84,6 +92,7 @@ def triton_server(repository: Path, log: Path, load: tuple[str, ...]) -> Iterato
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        clean(ports)
 
 
 @pytest.fixture(scope="session")
