@@ -1,12 +1,18 @@
-"""`pytest --full`: system tests at the size the requirements name, instead of one that suits every push."""
+"""`pytest --full`: system tests at the size the requirements name, instead of one that suits every push.
+
+What they measure is shown at the end of the run; nothing is asserted on it but what the requirements bound.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
 
 T = TypeVar("T")
+Measured = Callable[[str], None]
+_LINES: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,3 +33,19 @@ class Scale:
 @pytest.fixture(scope="session")
 def scale(request: pytest.FixtureRequest) -> Scale:
     return Scale(full=bool(request.config.getoption("--full")))
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Measured:
+    """Takes one line of what the test saw, for the end of the run."""
+    lines = request.config.stash.setdefault(_LINES, [])
+    name = request.node.name
+    return lambda text: lines.append(f"{name}: {text}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    lines = config.stash.get(_LINES, [])
+    if lines:
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.write_line(line)
