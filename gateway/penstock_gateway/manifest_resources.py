@@ -7,9 +7,10 @@ from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
+from penstock_adapters.platforms import PLATFORMS
 from penstock_adapters.protocol.errors import quote
 from penstock_gateway.explanations import FieldProblem, explain, kind_of, nearest
-from penstock_registry.kinds import API_VERSION, KINDS, SPECS, Frozen, Kind, Metadata, Resource
+from penstock_registry.kinds import API_VERSION, KINDS, SPECS, BackendSpec, Frozen, Kind, Metadata, Resource
 
 Part = TypeVar("Part", bound=Frozen)
 
@@ -39,6 +40,9 @@ def resource_from(document: object) -> Resource | list[FieldProblem]:
     kind = _kind(document.get("kind"), problems)
     metadata = _part(document.get("metadata"), Metadata, "metadata", problems) if "metadata" in document else None
     spec = _part(document.get("spec", {}), SPECS[kind], "spec", problems) if kind is not None else None
+    if isinstance(spec, BackendSpec) and spec.platform not in PLATFORMS:
+        text = f"'{spec.platform}' is not a platform; {nearest(spec.platform, PLATFORMS)}"
+        problems.append(FieldProblem(("spec", "platform"), text))
     if problems or kind is None or metadata is None or spec is None:
         return problems
     try:

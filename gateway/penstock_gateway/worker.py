@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from uvicorn._types import ASGIApplication
 
 from penstock_adapters.adapter import Adapter, Connect, EndpointSpec
-from penstock_adapters.platforms import PLATFORMS
+from penstock_adapters.platforms import PLATFORMS, preload
 from penstock_gateway.admin import create_admin
 from penstock_gateway.exposition import Exposition
 from penstock_gateway.grpc_infer import GrpcInfer, GrpcOptions
@@ -39,6 +39,7 @@ Started = Callable[[Addresses], None]
 
 def platforms(settings: Settings) -> Mapping[str, Connect]:
     """Every platform; the in-process one gets its threads from the settings unless the backend says otherwise."""
+    preload(PLATFORMS)
     connect = PLATFORMS["onnxruntime"]
 
     async def local(spec: EndpointSpec) -> Adapter:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from penstock_adapters.adapter import Adapter, EndpointSpec
@@ -12,3 +15,12 @@ async def test_every_platform_connects_without_a_server(platform: str) -> None:
 
     assert isinstance(adapter, Adapter)
     await adapter.aclose()
+
+
+def test_the_names_are_known_without_loading_any_library() -> None:
+    code = (
+        "import sys; from penstock_adapters.platforms import PLATFORMS; "
+        "print(len(PLATFORMS), 'onnxruntime' in sys.modules, 'grpc' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert said == [str(len(PLATFORMS)), "False", "False"]

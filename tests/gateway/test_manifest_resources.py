@@ -62,3 +62,16 @@ def test_every_problem_is_said(document: object, expected: list[str]) -> None:
 
     assert isinstance(made, list)
     assert [str(problem) for problem in made] == expected
+
+
+def test_a_platform_nobody_speaks_is_refused_with_the_nearest_one() -> None:
+    document = {
+        "apiVersion": "penstock/v1",
+        "kind": "Backend",
+        "metadata": {"name": "b"},
+        "spec": {"platform": "tritn"},
+    }
+    problems = resource_from(document)
+    assert isinstance(problems, list)
+    (problem,) = problems
+    assert str(problem) == "spec.platform: 'tritn' is not a platform; did you mean 'triton'?"
