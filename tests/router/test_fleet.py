@@ -45,7 +45,9 @@ def test_a_backend_without_endpoints_is_one_in_this_process() -> None:
 
 
 def test_an_endpoint_is_down_after_as_many_failures_as_allowed_and_up_at_the_first_answer() -> None:
-    endpoint = LiveEndpoint("b", A, FakeAdapter(), BackendSpec.model_validate({"platform": "fake", "endpoints": [{"url": A}]}), 1)
+    endpoint = LiveEndpoint(
+        "b", A, FakeAdapter(), BackendSpec.model_validate({"platform": "fake", "endpoints": [{"url": A}]}), 1
+    )
     for up in (True, True, False):
         endpoint.probed(answered=False)
         assert endpoint.up is up
