@@ -14,6 +14,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
+from penstock_adapters.onnx_shapes import with_shape
 from penstock_adapters.protocol.datatypes import DATATYPES
 from penstock_adapters.protocol.errors import Internal, InvalidArgument, PenstockError
 from penstock_adapters.protocol.message import Signature, Tensor, TensorMetadata
@@ -84,6 +85,7 @@ class OnnxSession:
             raise InvalidArgument("model_unloadable", model=model, problem=_load_problem(error)) from error
         inputs = tuple(_metadata(node, model, "input") for node in self._session.get_inputs())
         outputs = tuple(_metadata(node, model, "output") for node in self._session.get_outputs())
+        _check_ranks(content, (*inputs, *outputs), model)
         texts = frozenset(meta.name for meta in inputs if meta.datatype == "BYTES")
         self.signature = Signature(inputs, outputs, text_inputs=texts)
         self._names = [meta.name for meta in outputs]
@@ -158,6 +160,14 @@ def _metadata(node: _Node, model: str, kind: str) -> TensorMetadata:
         raise InvalidArgument("model_tensor_type", model=model, kind=kind, tensor=node.name, found=node.type)
     shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in node.shape)
     return TensorMetadata(node.name, datatype, shape)
+
+
+def _check_ranks(content: bytes, metas: Sequence[TensorMetadata], model: str) -> None:
+    """The library reports no dimensions also where a file declares no shape; v2 has no word for a tensor of any rank."""
+    bare = {meta.name for meta in metas if not meta.shape}
+    if bare:
+        for name in sorted(bare - with_shape(content)):
+            raise InvalidArgument("model_tensor_rank", model=model, tensor=name)
 
 
 def _array(tensor: Tensor) -> npt.NDArray[np.generic]:

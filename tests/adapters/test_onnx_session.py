@@ -109,6 +109,11 @@ def test_a_sequence_output_is_refused_with_what_to_do() -> None:
         session(sequence_onnx())
 
 
+def test_a_tensor_without_a_declared_shape_is_refused_with_what_to_do() -> None:
+    with pytest.raises(InvalidArgument, match="tensor 'x' declares no shape; write the shape into the file"):
+        session(identity_onnx(("x", "FP32", None)))
+
+
 def test_an_operator_the_runtime_lacks_is_named_as_the_cause() -> None:
     node = helper.make_node("NoSuchOperator", ["x"], ["y"], domain="com.example")
     x, y = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy")

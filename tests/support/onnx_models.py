@@ -32,7 +32,7 @@ def _model(graph: onnx.GraphProto) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def identity_onnx(*tensors: tuple[str, str, Sequence[int | str | None]]) -> bytes:
+def identity_onnx(*tensors: tuple[str, str, Sequence[int | str | None] | None]) -> bytes:
     """Every tensor (name, datatype, shape) `x` comes back as `y_x`."""
     nodes, inputs, outputs = [], [], []
     for name, datatype, shape in tensors:

@@ -97,6 +97,7 @@ REASONS: Final[dict[str, str]] = {
     # -- loading models, endpoint options (400) --
     "model_unloadable": "model '{model}' cannot be loaded: {problem}",
     "model_tensor_type": "model '{model}' cannot be served: its {kind} '{tensor}' is a {found}, and v2 carries tensors only; convert scikit-learn classifiers with zipmap=False",
+    "model_tensor_rank": "model '{model}' cannot be served: its tensor '{tensor}' declares no shape; write the shape into the file, with -1 or a name where a size varies",
     "artifact_sha256": "model '{model}' cannot be loaded: the sha256 of its file is {found}, not {expected}",
     "option_unknown": "{where}: unknown option '{option}'; there are {known}",
     "option_range": "{where}: option '{option}' must be {expected}",
