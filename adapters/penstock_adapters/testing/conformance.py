@@ -13,8 +13,6 @@ pytest-asyncio in automatic mode.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from math import inf
 from typing import ClassVar, TypeVar
 
 import ml_dtypes
@@ -23,13 +21,14 @@ import numpy as np
 import pytest
 
 from penstock_adapters.adapter import Adapter, Configured, Repository, Statistics
-from penstock_adapters.protocol.body import RequestBody, RestWire
+from penstock_adapters.protocol.body import RestWire
 from penstock_adapters.protocol.datatypes import DATATYPES
 from penstock_adapters.protocol.errors import DeadlineExceeded, Internal, InvalidArgument, NotFound, Unavailable
-from penstock_adapters.protocol.message import NO_PARAMETERS, Parameters, RequestedOutput, RequestMessage, Tensor
-from penstock_adapters.protocol.request import InferenceRequest, InferenceResponse
-from penstock_adapters.protocol.tensors import from_array, join_bytes
+from penstock_adapters.protocol.message import Parameters, Tensor
+from penstock_adapters.protocol.request import InferenceResponse
+from penstock_adapters.protocol.tensors import from_array
 from penstock_adapters.testing.carriers import CARRIERS, CarrierName
+from penstock_adapters.testing.cases import Case, bits, request_for, sample
 
 T = TypeVar("T")
 
@@ -37,33 +36,6 @@ PATIENCE_S = 30.0
 """Longer than anything here takes on a busy machine, shorter than a hung test."""
 BRIEF_S = 0.3
 """The deadline of calls that are made to miss it."""
-
-
-class Case(msgspec.Struct, frozen=True):
-    """A question and its right answer: `inputs` for a model, and the outputs it must give, by name."""
-
-    model: str
-    version: str
-    inputs: tuple[Tensor, ...]
-    outputs: Mapping[str, Tensor]
-
-
-class _NoHeaders:
-    def get(self, name: str, default: str = "", /) -> str:  # noqa: ARG002  (the protocol's signature)
-        return default
-
-
-def sample(datatype: str, shape: tuple[int, ...]) -> Tensor:
-    """A tensor of this datatype and shape, its elements all different where the datatype allows."""
-    row = DATATYPES[datatype]
-    count = int(np.prod(shape, dtype=np.int64))
-    if not row.size:
-        words = [f"wörd {i}\0".encode() for i in range(count)]
-        return Tensor("x", datatype, shape, join_bytes(words))
-    values = (
-        np.arange(count) % 2 if row.kind == "bool" else np.arange(count) % 100 + (0.5 if row.kind == "float" else 0)
-    )
-    return from_array("x", values.astype(row.dtype).reshape(shape), datatype)
 
 
 class AdapterConformance:
@@ -179,14 +151,14 @@ class AdapterConformance:
     async def test_the_answer_names_model_and_version(self, adapter: Adapter) -> None:
         case = self.case(sample("FP32", self.shape), "")
         for version in (case.version, ""):
-            message = (await adapter.infer(_request(case, version=version))).body.message
+            message = (await adapter.infer(request_for(case, version=version))).body.message
             assert message.model_name == case.model
             assert message.model_version
 
     async def test_only_the_outputs_asked_for_come(self, adapter: Adapter) -> None:
         case = self.case(sample("FP32", self.shape), "")
         wanted = sorted(case.outputs)[:1]
-        answer = await adapter.infer(_request(case, outputs=tuple(wanted)))
+        answer = await adapter.infer(request_for(case, outputs=tuple(wanted)))
         assert [tensor.name for tensor in answer.body.message.outputs] == wanted
 
     async def test_concurrent_callers_get_their_own_answers(self, adapter: Adapter) -> None:
@@ -215,7 +187,7 @@ class AdapterConformance:
         absent = msgspec.structs.replace(case, model=model, version=version)
 
         with pytest.raises(Unavailable):
-            await adapter.infer(_request(absent))
+            await adapter.infer(request_for(absent))
         with pytest.raises(NotFound):
             await adapter.metadata(model, version)
         assert not await adapter.ready(model, version)
@@ -228,13 +200,13 @@ class AdapterConformance:
         wrong = tuple(msgspec.structs.replace(tensor, shape=(1, *tensor.shape)) for tensor in case.inputs)
 
         with pytest.raises(InvalidArgument):
-            await adapter.infer(_request(msgspec.structs.replace(case, inputs=wrong)))
+            await adapter.infer(request_for(msgspec.structs.replace(case, inputs=wrong)))
 
     async def test_a_failing_model_is_internal_and_says_nothing_of_its_own(self, adapter: Adapter) -> None:
         case = self._given(self.failing())
 
         with pytest.raises(Internal) as caught:
-            await adapter.infer(_request(case))
+            await adapter.infer(request_for(case))
 
         assert caught.value.text == Internal("model_failed", model=case.model).text
 
@@ -243,20 +215,20 @@ class AdapterConformance:
         for caller_deadline in (False, True):
             async with asyncio.timeout(PATIENCE_S):
                 with pytest.raises(DeadlineExceeded):
-                    await adapter.infer(_request(case, within_s=BRIEF_S, caller_deadline=caller_deadline))
+                    await adapter.infer(request_for(case, within_s=BRIEF_S, caller_deadline=caller_deadline))
 
         await self._check(adapter, sample("FP32", self.shape), "binary")
 
     async def test_a_deadline_that_has_passed_is_exceeded(self, adapter: Adapter) -> None:
         case = self.case(sample("FP32", self.shape), "")
         with pytest.raises(DeadlineExceeded):
-            await adapter.infer(_request(case, within_s=-1))
+            await adapter.infer(request_for(case, within_s=-1))
 
     async def test_a_cancelled_caller_leaves_no_task_and_a_working_adapter(self, adapter: Adapter) -> None:
         case = self._given(self.slow())
         await self._check(adapter, sample("FP32", self.shape), "binary")
         before = asyncio.all_tasks()
-        call = asyncio.create_task(adapter.infer(_request(case, within_s=PATIENCE_S, caller_deadline=True)))
+        call = asyncio.create_task(adapter.infer(request_for(case, within_s=PATIENCE_S, caller_deadline=True)))
         await asyncio.sleep(0.05)
 
         call.cancel()
@@ -271,7 +243,7 @@ class AdapterConformance:
         case = self.case(sample("FP32", self.shape), "")
 
         with pytest.raises(Unavailable):
-            await adapter.infer(_request(case))
+            await adapter.infer(request_for(case))
         assert not await adapter.ready()
         assert not await adapter.ready(case.model)
         await adapter.aclose()
@@ -282,20 +254,20 @@ class AdapterConformance:
 
         async with asyncio.timeout(PATIENCE_S):
             with pytest.raises((DeadlineExceeded, Unavailable)):
-                await adapter.infer(_request(case, within_s=BRIEF_S))
+                await adapter.infer(request_for(case, within_s=BRIEF_S))
             assert not await adapter.ready()
         await adapter.aclose()
 
     async def test_aclose_may_come_twice_and_ends_every_task(self, adapter: Adapter) -> None:
         case = self.case(sample("FP32", self.shape), "")
-        await adapter.infer(_request(case))
+        await adapter.infer(request_for(case))
 
         await adapter.aclose()
         await adapter.aclose()
 
         assert asyncio.all_tasks() == {asyncio.current_task()}
         with pytest.raises(Unavailable):
-            await adapter.infer(_request(case))
+            await adapter.infer(request_for(case))
 
     # -- powers --
 
@@ -331,7 +303,7 @@ class AdapterConformance:
 
         counts = []
         for _ in range(2):
-            await adapter.infer(_request(case))
+            await adapter.infer(request_for(case))
             (row,) = await adapter.statistics(case.model, case.version)
             assert (row["name"], row["version"]) == (case.model, case.version)
             counts.append((row["execution_count"], row["inference_stats"]["success"]["count"]))
@@ -360,13 +332,13 @@ class AdapterConformance:
     ) -> InferenceResponse:
         """Ask, and compare every output bit by bit."""
         case = self.case(tensor, request_id)
-        answer = await adapter.infer(_request(case, carrier=carrier, request_id=request_id))
+        answer = await adapter.infer(request_for(case, carrier=carrier, request_id=request_id))
         found = {output.name: output for output in answer.body.message.outputs}
         assert set(found) == set(case.outputs)
         for name, right in case.outputs.items():
             got = found[name]
             assert (got.datatype, tuple(got.shape)) == (right.datatype, tuple(right.shape))
-            assert _bits(got) == _bits(right)
+            assert bits(got) == bits(right)
         return answer
 
     @staticmethod
@@ -379,32 +351,3 @@ class AdapterConformance:
         if hook is None:
             pytest.skip("this backend says it cannot")
         return hook
-
-
-def _bits(tensor: Tensor) -> bytes:
-    return bytes(tensor.data)
-
-
-def _request(
-    case: Case,
-    *,
-    carrier: CarrierName = "binary",
-    request_id: str = "",
-    version: str | None = None,
-    outputs: tuple[str, ...] = (),
-    within_s: float = inf,
-    caller_deadline: bool = False,
-) -> InferenceRequest:
-    """The case as it would come from the edge, its deadline counted from now."""
-    wanted = tuple(RequestedOutput(name, binary=True) for name in outputs)
-    message = RequestMessage(request_id, case.inputs, wanted, NO_PARAMETERS, binary_output=not outputs)
-    body: RequestBody = CARRIERS[carrier](message)
-    deadline = asyncio.get_running_loop().time() + within_s if within_s < inf else inf
-    return InferenceRequest(
-        case.model,
-        body,
-        _NoHeaders(),
-        case.version if version is None else version,
-        deadline=deadline,
-        caller_deadline=caller_deadline,
-    )

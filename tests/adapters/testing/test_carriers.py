@@ -5,7 +5,7 @@ import pytest
 from penstock_adapters.protocol.datatypes import DATATYPES
 from penstock_adapters.protocol.message import RequestedOutput, RequestMessage
 from penstock_adapters.testing.carriers import CARRIERS, CarrierName
-from penstock_adapters.testing.conformance import sample
+from penstock_adapters.testing.cases import sample
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
