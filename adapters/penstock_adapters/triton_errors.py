@@ -108,7 +108,7 @@ def grpc_error(code: grpc.StatusCode, details: str, model: str, timeout_s: float
 
 def about_model(error: PenstockError, name: str, version: str) -> PenstockError:
     """The same, for a question about a model instead of an inference: what is absent is not found."""
-    if error.reason not in {"model_not_ready", "backend_refused"}:  # which of them, depends on the question
+    if error.reason not in {"model_not_ready", "backend_refused"}:  # 404 or 400, by the question
         return error
     if not version:
         return NotFound("model_not_found", model=name)
