@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from deploy.setup import serve_lock
+from packaging.requirements import Requirement
 
 from tests.support.tidy import ROOT
 
@@ -33,6 +35,19 @@ def bare_path(tmp_path: Path) -> str:
     for name in ("bash", "env", "dirname", "id", "mktemp", "rm", "tail"):
         (tmp_path / name).symlink_to(f"/usr/bin/{name}")
     return str(tmp_path)
+
+
+def test_the_lock_names_everything_the_project_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    asked = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    for extra in ("postgres", "triton"):
+        asked += project["project"]["optional-dependencies"][extra]
+    lines = serve_lock.WHOLE.read_text(encoding="utf-8").splitlines()
+    locked = {serve_lock.normalized(line.partition("==")[0]) for line in lines if line[:1].isalnum()}
+
+    missing = {serve_lock.normalized(Requirement(line).name) for line in asked} - locked
+
+    assert not missing, "refresh requirements.lock, then run python -m deploy.setup.serve_lock"
 
 
 def test_the_lock_for_serving_is_the_part_of_the_lock_that_serving_needs() -> None:
