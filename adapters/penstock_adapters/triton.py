@@ -1,12 +1,12 @@
 """NVIDIA Triton: inference over its binary HTTP leg, which is the cheaper one, or over gRPC, which can be stopped.
 
-Triton goes on computing when a REST client leaves; a gRPC deadline or cancellation frees the model at once. So a caller
-who set a deadline is served over gRPC where there is such a leg, and everybody else over HTTP.
+`triton_legs` says when which.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 from math import inf
@@ -25,6 +25,7 @@ from penstock_adapters.protocol.request import InferenceRequest, InferenceRespon
 from penstock_adapters.protocol.validate import validate_response
 from penstock_adapters.triton_errors import about_model, http_error
 from penstock_adapters.triton_grpc import GrpcLeg
+from penstock_adapters.triton_legs import LegChoice
 from penstock_adapters.triton_repository import GrpcManagement, HttpManagement, Management, model_path, read_metadata
 
 PROBE_S: Final = 2.0
@@ -56,13 +57,24 @@ class TritonAdapter:
         self._limits = limits
         self._manage: Management = HttpManagement(http) if http is not None else GrpcManagement(_given(grpc))
         self._changing: dict[str, asyncio.Lock] = {}
+        self._legs = LegChoice()
 
     # -- Adapter --
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
-        http = self._http
-        if http is None or (request.caller_deadline and self._grpc is not None and fits_grpc(request)):
-            return await self._infer_grpc(request, _given(self._grpc))
+        http, grpc, name = self._http, self._grpc, request.model_name
+        started = time.monotonic()
+        try:
+            if http is None:
+                return await self._infer_grpc(request, _given(grpc))
+            stop = grpc is not None and self._legs.worth_stopping(name, caller_deadline=request.caller_deadline)
+            if grpc is not None and stop and fits_grpc(request):
+                return await self._infer_grpc(request, grpc)
+            return await self._infer_http(request, http)
+        finally:
+            self._legs.took(name, time.monotonic() - started)
+
+    async def _infer_http(self, request: InferenceRequest, http: HttpClient) -> InferenceResponse:
         name = request.model_name
         wire = request.body.rest()
         headers = [_OCTETS, (b"inference-header-content-length", b"%d" % (wire.header_length or 0))]
