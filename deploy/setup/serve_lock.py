@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import tomllib
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
@@ -19,16 +20,18 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE, PART = ROOT / "requirements.lock", ROOT / "requirements-serve.lock"
-ROOTS = ("penstock", "hatchling", "editables")
-"""The last two build the editable installation."""
+BUILD = ("hatchling", "editables")
+"""They make the editable installation."""
 PYTHONS = (("3.11", "3.11.0"), ("3.11", "3.11.9"), ("3.12", "3.12.9"), ("3.13", "3.13.9"), ("3.14", "3.14.0"))
 NOTE = "# Written by deploy/setup/serve_lock.py from requirements.lock: what serving alone needs.\n"
 
 
 def needed() -> set[str]:
-    """The normalized names of everything the roots need, without extras of ours."""
+    """The normalized names of everything that serving and its installation need, without extras of ours."""
+    # From the project's own file: the metadata of an editable installation is as old as the installation.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     seen: set[tuple[str, frozenset[str]]] = set()
-    waiting = [(name, frozenset[str]()) for name in ROOTS]
+    waiting = [key(Requirement(line)) for line in (*project["dependencies"], *BUILD)]
     while waiting:
         name, extras = waiting.pop()
         if (name, extras) in seen:
@@ -37,8 +40,12 @@ def needed() -> set[str]:
         for line in requirements(name):
             requirement = Requirement(line)
             if applies(requirement, extras):
-                waiting.append((normalized(requirement.name), frozenset(requirement.extras)))
-    return {name for name, _ in seen} - {"penstock"}
+                waiting.append(key(requirement))
+    return {name for name, _ in seen}
+
+
+def key(requirement: Requirement) -> tuple[str, frozenset[str]]:
+    return normalized(requirement.name), frozenset(requirement.extras)
 
 
 def requirements(name: str) -> list[str]:
