@@ -64,6 +64,8 @@ class Acceptor:
         loop = asyncio.get_running_loop()
         self._sweep()
         for sock in sockets:
+            # Copies share one blocking mode, and `dup` sets it anew: a blocking accept would stop the event loop.
+            sock.setblocking(False)
             # A copy of our own: closing the server must not drop connections that wait in the accept queue.
             self._sockets.append(sock.dup())
             self._servers.append(await loop.create_server(self._connect, sock=sock))
@@ -81,7 +83,6 @@ class Acceptor:
         await asyncio.sleep(0)
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
-            sock.setblocking(False)
             with suppress(OSError):  # BlockingIOError: the queue is empty.
                 while True:
                     connected, _ = sock.accept()

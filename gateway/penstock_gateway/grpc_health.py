@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from penstock_adapters.protocol.errors import NotFound, RateLimited
@@ -44,7 +44,7 @@ class GrpcHealth:
             answer.statuses[service].status = self._status(service)
         return answer
 
-    async def watch(self, request: Message) -> AsyncIterator[bytes]:
+    async def watch(self, request: Message) -> AsyncGenerator[bytes, None]:
         """The state now, and each time it changes. An unknown name may become known, so it is a state, not an error."""
         if self._watchers >= WATCHERS_MAX:
             raise RateLimited("rate_limited", retry_after_s=1)

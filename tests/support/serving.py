@@ -51,7 +51,8 @@ async def serve_one(sockets: WorkerSockets, seat: WorkerSeat | None, run_dir: Pa
 
     def started(addresses: Addresses) -> None:
         ports = [address.port if address else 0 for address in (addresses.http, addresses.grpc, addresses.admin)]
-        print(json.dumps({"pid": os.getpid(), "ports": ports}), flush=True)
+        # One write: lines of two workers must not mix.
+        os.write(1, json.dumps({"pid": os.getpid(), "ports": ports}).encode() + b"\n")
 
     def draining() -> None:
         plane.not_ready_reason = "draining"
