@@ -29,7 +29,20 @@ def model_name(tensor: Tensor) -> str:
 
 
 class TestFakeConforms(AdapterConformance):
-    checks_shapes = False
+    cannot = frozenset(
+        {
+            "an_equal_encoding_is_forwarded_byte_for_byte",
+            "unknown_parameters_are_kept",
+            "a_tensor_of_the_wrong_rank_is_refused",
+            "a_failing_model_is_internal_and_says_nothing_of_its_own",
+            "a_slow_call_ends_at_its_deadline",
+            "a_cancelled_caller_leaves_no_task_and_a_working_adapter",
+            "nobody_listening_is_unavailable_and_not_ready",
+            "a_hung_server_costs_no_more_than_the_deadline",
+            "a_model_that_cannot_be_loaded_is_an_error_and_not_ready",
+            "the_configuration_names_the_tensors",
+        }
+    )
 
     @pytest.fixture
     async def adapter(self) -> AsyncIterator[Adapter]:
@@ -74,6 +87,15 @@ def sums(folder: Path) -> dict[Path, str]:
 
 
 class TestOnnxRuntimeConforms(AdapterConformance):
+    cannot = frozenset(
+        {
+            "an_equal_encoding_is_forwarded_byte_for_byte",
+            "unknown_parameters_are_kept",
+            "nobody_listening_is_unavailable_and_not_ready",
+            "a_hung_server_costs_no_more_than_the_deadline",
+        }
+    )
+
     @pytest.fixture
     async def adapter(self, folder: Path) -> AsyncIterator[Adapter]:
         made = await connect(EndpointSpec("here", "onnxruntime"))
@@ -160,3 +182,14 @@ async def test_a_load_that_should_fail_and_does_not_is_caught() -> None:
     adapter = FakeAdapter()
     adapter.load_error = InvalidArgument("model_unloadable", model="bad", problem="scripted")
     await _Suite().test_a_model_that_cannot_be_loaded_is_an_error_and_not_ready(adapter)
+
+
+def test_a_behaviour_that_is_not_one_cannot_be_left_out() -> None:
+    with pytest.raises(TypeError, match="'flying' is not a behaviour"):
+        type("Odd", (AdapterConformance,), {"cannot": frozenset({"flying"})})
+
+
+def test_what_is_left_out_is_not_collected_and_the_rest_is() -> None:
+    made = type("Part", (AdapterConformance,), {"cannot": frozenset({"scalars"})})
+    assert vars(made)["test_scalars"] is None
+    assert "test_a_large_tensor" not in vars(made)
