@@ -14,8 +14,8 @@ GOOD = LINE + HOST + LENGTH + b"\r\n" + GOOD_BODY
 CHUNKED = LINE + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-def _heads() -> Iterator[tuple[str, bytes]]:
-    """Complete heads with one thing wrong."""
+def _first_lines() -> Iterator[tuple[str, bytes]]:
+    """Complete heads whose first line is wrong."""
     for word in (b"get", b"FOO", b"G\0T", b"POST\t", b"", b"\x16\x03\x01\x02", b"POST POST", b"{}", b"-", b"GE/T"):
         yield f"method {word!r}", word + b" " + PATH + b" HTTP/1.1\r\n" + HOST + b"\r\n"
     for version in (
@@ -42,6 +42,10 @@ def _heads() -> Iterator[tuple[str, bytes]]:
         b"ftp://penstock/",
     ):
         yield f"target {url!r}", b"GET " + url + b" HTTP/1.1\r\n" + HOST + b"\r\n"
+
+
+def _lengths() -> Iterator[tuple[str, bytes]]:
+    """Complete heads that do not say how long the body is."""
     for value in (
         b"+5",
         b"-1",
@@ -77,6 +81,10 @@ def _heads() -> Iterator[tuple[str, bytes]]:
     yield "both lengths", LINE + HOST + LENGTH + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     yield "both lengths, other order", LINE + HOST + b"Transfer-Encoding: chunked\r\n" + LENGTH + b"\r\n0\r\n\r\n"
     yield "chunked in 1.0", LINE.replace(b"1.1", b"1.0") + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+
+
+def _fields() -> Iterator[tuple[str, bytes]]:
+    """Complete heads with one field wrong, or too much of everything."""
     for host in (b"", b"Host:\r\n", HOST * 2, HOST + b"Host: other\r\n", b"Host: a b\r\n", b"Host: a/b\r\n", b"Host: x/#@y\r\n",
                  b"Host: a:b\r\n", b"Host: [::1\r\n", b"Host: a:123456\r\n", b"Host: a,b\r\n", b"Host: \xff\r\n"):  # fmt: skip
         yield f"host {host!r}", LINE + host + LENGTH + b"\r\n" + GOOD_BODY
@@ -109,7 +117,7 @@ def _chunked() -> Iterator[tuple[str, bytes]]:
     yield "trailers without end", CHUNKED + b"0\r\n" + b"X: y\r\n" * 3000
 
 
-CASES = dict([*_heads(), *_chunked()])
+CASES = dict([*_first_lines(), *_lengths(), *_fields(), *_chunked()])
 TRUNCATED = {f"cut at {at}": GOOD[:at] for at in range(1, len(GOOD), 7)}
 
 
