@@ -38,8 +38,7 @@ X = fp32("x", [[1, 2, 3, 4]])
 
 
 class _Conforms(AdapterConformance):
-    # A Triton configuration has no word for a tensor without dimensions.
-    cannot = frozenset({"scalars"})
+    cannot = frozenset({"scalars"})  # a Triton configuration has no word for a tensor without dimensions
 
     def spec(self, triton: Triton) -> EndpointSpec:
         raise NotImplementedError

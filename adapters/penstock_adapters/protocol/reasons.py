@@ -54,7 +54,6 @@ REASONS: Final[dict[str, str]] = {
     "base64_invalid": "tensor '{tensor}': element {index} is not base64 (standard alphabet, padded)",
     "tensor_name": "a tensor's name must be 1 to {limit} bytes long, not '{tensor}'",
     "element_inexact": "tensor '{tensor}': {found} is beyond 2^53; write it in plain digits (index {index})",
-    "binary_size": "tensor '{tensor}': binary_data_size is {found}, but shape and datatype need {expected}",
     "binary_leftover": "the binary part holds {found} bytes, but the tensors announce {expected}",
     "binary_header": "Inference-Header-Content-Length must be a number from 0 to the body's {size} bytes",
     "raw_request": "a raw request needs a model with exactly one input and at most one variable dimension",
@@ -119,8 +118,6 @@ REASONS: Final[dict[str, str]] = {
     # -- access --
     "host_not_allowed": "the host '{host}' is not served here",
     "origin_not_allowed": "pages of '{origin}' may not call this API",
-    "unauthenticated": "credentials are missing or wrong",
-    "permission_denied": "this credential may not {action} {target}",
     "rate_limited": "too many requests; try again in {retry_after_s} s",
     "cancelled": "the client went away",
 }

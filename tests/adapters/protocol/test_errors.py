@@ -55,8 +55,10 @@ def test_the_table_above_names_every_class_and_every_code() -> None:
     assert len(CLASSES) == len(Code)
 
 
-def test_no_class_has_subclasses_of_its_own_so_that_a_code_is_one_class() -> None:
-    assert [kind for kind in CLASSES if kind.__subclasses__()] == []
+def test_in_the_tree_a_code_is_one_class() -> None:
+    # An edge may carry more in a class of its own (the admin API lists every faulty field), under the same code.
+    inside = [kind for kind in CLASSES for sub in kind.__subclasses__() if sub.__module__ == kind.__module__]
+    assert inside == []
 
 
 def test_no_code_is_another_ones_alias() -> None:
