@@ -79,6 +79,8 @@ class RestInfer:
 
     async def _infer(self, entry: Entry, body: RequestBody, headers: RestHeaders, started: float) -> InferenceResponse:
         """Call the service under the smallest of the caller's, the route's and the server's time limits."""
+        if body.heavy:
+            await asyncio.to_thread(getattr, body, "parameters")
         asked_s = min(timeout_s(headers), timeout_us(body) / 1e6 or inf)
         limit_s = min(asked_s, entry.timeout_s if entry.timeout_s != inf else self.options.timeout_s)
         request = InferenceRequest(

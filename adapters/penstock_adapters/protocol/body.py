@@ -6,7 +6,7 @@ wire form can be forwarded, so a pass-through request is decoded only as far as 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -27,10 +27,14 @@ from penstock_adapters.protocol.wire import RestWire
 __all__ = ["RequestBody", "ResponseBody", "RestWire"]
 
 
+HEAVY: Final = 256 * 1024
+"""Bytes of JSON text that are read in a thread: a millisecond or two of parsing."""
+
+
 class RequestBody:
     """An inference request's body, made from a REST wire form, a gRPC message, or a decoded message."""
 
-    __slots__ = ("_draft", "_limits", "_message", "_plain", "_rest", "_wire_grpc")
+    __slots__ = ("_draft", "_fault", "_limits", "_message", "_plain", "_rest", "_wire_grpc")
 
     def __init__(
         self,
@@ -44,8 +48,17 @@ class RequestBody:
         self._wire_grpc = grpc
         self._message = message
         self._draft: Draft | None = None
+        self._fault: PenstockError | None = None
         self._plain = False
         self._limits = limits
+
+    @property
+    def heavy(self) -> bool:
+        """Is there so much JSON text to read that the event loop should not do it? (Up to seconds for hostile text.)"""
+        rest = self._rest
+        if rest is None or self._message is not None:
+            return False
+        return (rest.size if rest.header_length is None else rest.header_length) > HEAVY
 
     @property
     def message(self) -> RequestMessage:
@@ -63,7 +76,11 @@ class RequestBody:
         """The request's parameters, readable before `check`; none if the request cannot be read, which `check` then says."""
         try:
             draft = self._read()
-        except PenstockError:
+        except PenstockError as error:
+            if (
+                self._rest is None or self._rest.header_length != 0
+            ):  # A raw request is readable once its signature is known.
+                self._fault = error
             return NO_PARAMETERS
         return draft.parameters if draft is not None else self.message.parameters
 
@@ -84,6 +101,8 @@ class RequestBody:
 
     def _read(self, signature: Signature | None = None) -> Draft | None:
         """Read the wire form once: into the message, or into a draft where the tensors must be judged to be decoded."""
+        if self._fault is not None:
+            raise self._fault
         if self._message is None and self._draft is None:
             rest, limits = self._rest, self._limits
             found: RequestMessage | Draft

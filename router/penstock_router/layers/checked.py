@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from penstock_adapters.protocol.message import Signature
@@ -14,7 +15,11 @@ def checked(signature: Callable[[], Signature | None]) -> Layer:
 
     def layer(service: Service) -> Service:
         async def check(request: InferenceRequest) -> InferenceResponse:
-            request.body.check(signature())
+            body = request.body
+            if body.heavy:
+                await asyncio.to_thread(body.check, signature())
+            else:
+                body.check(signature())
             return await service(request)
 
         return check

@@ -191,3 +191,24 @@ def test_classification_is_applied_whatever_the_carrier() -> None:
     assert b'["3.000000:1","2.000000:2"]' in body.rest(request).parts[0]
     assert body.grpc(request).outputs[0].datatype == "BYTES"
     assert body.grpc().outputs[0].datatype == "FP32"
+
+
+def test_much_json_is_heavy_until_it_is_read_and_binary_never_is() -> None:
+    text = b'{"inputs":[{"name":"x","datatype":"FP32","shape":[60000],"data":[' + b"1.25," * 59_999 + b"1]}]}"
+    body = RequestBody(rest=RestWire((text,)))
+    assert body.heavy
+    assert body.check(None).inputs[0].shape == (60_000,)
+    assert not body.heavy
+    head = b'{"inputs":[{"name":"x","datatype":"UINT8","shape":[300000],"parameters":{"binary_data_size":300000}}]}'
+    assert not RequestBody(rest=RestWire((head + bytes(300_000),), len(head))).heavy
+    assert not RequestBody(rest=RestWire((b"{}",))).heavy
+
+
+def test_what_cannot_be_read_is_read_once() -> None:
+    body = RequestBody(rest=RestWire((b'{"inputs": nonsense',)))
+    assert not body.parameters
+    with pytest.raises(InvalidArgument) as first:
+        body.check(None)
+    with pytest.raises(InvalidArgument) as second:
+        body.check(None)
+    assert first.value is second.value
