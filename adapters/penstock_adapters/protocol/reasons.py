@@ -116,6 +116,8 @@ REASONS: Final[dict[str, str]] = {
     "request_invalid": "wrong fields in the request: {count}; 'problems' lists each with what to do",
     "content_type_unsupported": "the Content-Type must be application/json, not '{found}'",
     # -- access --
+    "unauthenticated": "credentials are missing or wrong",
+    "permission_denied": "this credential may not {action} {target}",
     "host_not_allowed": "the host '{host}' is not served here",
     "origin_not_allowed": "pages of '{origin}' may not call this API",
     "rate_limited": "too many requests; try again in {retry_after_s} s",
