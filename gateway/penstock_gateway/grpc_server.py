@@ -6,6 +6,7 @@ This is one of the two edges where an error becomes a status, and where an error
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from math import inf
 from typing import Final
@@ -42,6 +43,7 @@ from penstock_router.plane import DataPlane
 REQUEST_ID: Final = "x-request-id"
 OK_CACHE_MAX: Final = 10_000
 _REFLECTION: Final = f"/{reflection.SERVICE_NAME}/ServerReflectionInfo"
+_GRPC: Final = re.compile(r"application/grpc(?:[+;]|$)")
 _INFER: Final = METHODS["ModelInfer"].path
 
 Answer = Callable[[Message], Message]
@@ -97,7 +99,7 @@ class GrpcApp:
         """A call's headers are here: refuse what cannot be answered, start what streams."""
         fields = stream.fields
         path = fields.get(":path", "")
-        if fields.get(":method") != "POST" or not fields.get("content-type", "").startswith("application/grpc"):
+        if fields.get(":method") != "POST" or not _GRPC.match(fields.get("content-type", "")):
             self.refuse(stream, InvalidArgument("framing_invalid", problem="it is not a gRPC call"))
         elif path in self._unary:
             return

@@ -133,6 +133,7 @@ class H2Connection(asyncio.Protocol):
         self._blocked[stream.id] = stream
 
     def forget(self, stream: Stream) -> None:
+        stream.over = True
         if self.streams.pop(stream.id, None) is None:
             return
         if not stream.ended:
@@ -241,7 +242,7 @@ class H2Connection(asyncio.Protocol):
         return number > self._last_stream and not self._settled
 
     def _reject(self, stream: Stream, error: PenstockError) -> None:
-        stream.rejected = True
+        stream.reject()
         self._shared.calls.refuse(stream, error)
 
     # -- data and flow -----------------------------------------------------------------------------------------------

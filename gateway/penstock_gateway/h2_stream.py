@@ -41,7 +41,7 @@ class Stream:
     """
 
     __slots__ = (
-        "_arrived", "_body", "_connection", "_pending", "_started", "_trailers", "ended", "fields", "id", "opened",
+        "_arrived", "_body", "_connection", "_pending", "_started", "_trailers", "ended", "fields", "id", "opened", "over",
         "received", "recv_window", "rejected", "send_window", "streaming", "task", "waiting",
     )  # fmt: skip
 
@@ -54,6 +54,8 @@ class Stream:
         self.received = 0
         self.ended = False
         """The client has sent everything."""
+        self.over = False
+        """Nothing may be sent any more: it was answered, or reset, or its connection is gone."""
         self.rejected = False
         self.streaming = False
         self.task: asyncio.Task[None] | None = None
@@ -112,6 +114,13 @@ class Stream:
 
     def cancel(self) -> None:
         """The client does not want the answer any more."""
+        self.over = True
+        if self.task is not None:
+            self.task.cancel()
+
+    def reject(self) -> None:
+        """An error is about to be answered instead of whatever the task would say."""
+        self.rejected = True
         if self.task is not None:
             self.task.cancel()
 
@@ -121,7 +130,13 @@ class Stream:
         """One message and the end: a unary answer. In one write if the windows allow it, as they mostly do."""
         size = PREFIX_SIZE + len(message)
         connection = self._connection
-        if size > FRAME_MAX or size > connection.send_window or size > self.send_window or connection.write_paused:
+        if (
+            self.over
+            or size > FRAME_MAX
+            or size > connection.send_window
+            or size > self.send_window
+            or connection.write_paused
+        ):
             self.send(message)
             self.finish(trailers)
             return
@@ -139,6 +154,8 @@ class Stream:
 
     def send(self, message: bytes) -> None:
         """One message of several."""
+        if self.over:
+            return
         if not self._started:
             self._started = True
             self._connection.write(frame_header(len(RESPONSE_HEADERS), HEADERS, END_HEADERS, self.id), RESPONSE_HEADERS)
@@ -149,6 +166,8 @@ class Stream:
 
     def finish(self, trailers: bytes) -> None:
         """The end, after everything that waits. Without any message the answer is its trailers only."""
+        if self.over:
+            return
         if not self._started:
             self._started = True
             trailers = RESPONSE_HEADERS + trailers
@@ -157,6 +176,8 @@ class Stream:
 
     def pump(self) -> None:
         """Send what the windows let through."""
+        if self.over:
+            return
         connection = self._connection
         parts: list[Buffer] = []
         while self._pending and not connection.write_paused:

@@ -26,6 +26,8 @@ PENDING_MAX: Final = 64 * 1024
 """Bytes of pipelined requests that wait; with more the socket is not read until the running request is answered."""
 JOIN_MAX: Final = 64 * 1024
 """Smaller answers are one write; larger ones are written part by part, without a copy."""
+REPEATED_MAX: Final = 2048
+"""Longer heads are parsed each time."""
 HEAD_TIMEOUT_S: Final = 10.0
 BODY_GRACE_S: Final = 5.0
 BODY_RATE_MIN: Final = 1024
@@ -76,7 +78,7 @@ class HttpProtocol(asyncio.Protocol):
     """One connection."""
 
     __slots__ = (
-        "_body", "_buffer", "_chunks", "_filled", "_head", "_loop", "_received", "_served", "_shared", "_since",
+        "_body", "_buffer", "_chunks", "_filled", "_head", "_last_head", "_loop", "_received", "_served", "_shared", "_since",
         "_stall", "_task", "_transport", "_write_paused", "state",
     )  # fmt: skip
 
@@ -87,6 +89,8 @@ class HttpProtocol(asyncio.Protocol):
         self._buffer = b""
         """Part of a head, or what came after the running request."""
         self._head: Head | None = None
+        self._last_head: tuple[bytes, Head | None] = (END, None)
+        """The bytes of the last head and what they mean: clients repeat themselves, and equal bytes mean the same."""
         self._body: bytearray | None = None
         self._chunks: ChunkedBody | None = None
         self._filled = 0
@@ -155,16 +159,26 @@ class HttpProtocol(asyncio.Protocol):
             self._since = self._loop.time()
         while data.startswith(b"\r\n"):  # RFC 9112 2.2: an empty line before the request line is read over.
             data = data[2:]
-        end = data.find(END)
-        if end < 0:
-            if data:
-                check_unfinished(data, self._shared.limits)
-            self._buffer = data
-            return
-        end += 4
-        head = parse_head(data if end == len(data) else data[:end], self._shared.limits)
+        known, head = self._last_head
+        if data.startswith(known):
+            end = len(known)
+        else:
+            end = data.find(END) + 4
+            if end < 4:
+                if data:
+                    check_unfinished(data, self._shared.limits)
+                self._buffer = data
+                return
+            raw = data[:end]
+            head = parse_head(raw, self._shared.limits)
+            if end <= REPEATED_MAX:
+                self._last_head = (raw, head)
+        assert head is not None
         self._head = head
-        rest = data[end:]
+        self._begin(head, data[end:])
+
+    def _begin(self, head: Head, rest: bytes) -> None:
+        """The head is here: find out about the body. Raises TooLarge."""
         length = head.length
         if length == 0:
             self._run(b"", rest)

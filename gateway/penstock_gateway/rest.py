@@ -36,6 +36,8 @@ EXTENSIONS: Final = (
 )
 """Only what is switched on (protocol policy 6.4)."""
 
+TARGETS_MAX: Final = 10_000
+
 Scrape = Callable[[str], Awaitable[tuple[bytes, str]]]
 """Accept header -> (body, content type) of the metrics page."""
 
@@ -50,6 +52,7 @@ class RestApp:
         self._fault = fault
         self._version = version
         self._ids = RequestIds()
+        self._targets: dict[bytes, tuple[str, str]] = {}
         self._answers: dict[Operation, Callable[[Target], Answer]] = {
             Operation.SERVER_METADATA: self._server_metadata,
             Operation.LIVE: self._live,
@@ -66,7 +69,7 @@ class RestApp:
         """The answer to a whole request; `path` is raw and without query. None = the client has gone."""
         answer: Answer | None
         try:
-            target = infer_target(path) if method == "POST" else None
+            target = self._infer_target(path) if method == "POST" else None
             if target is not None:
                 answer = await self._infer.answer(*target, headers, body)
             else:
@@ -76,6 +79,17 @@ class RestApp:
         except Exception as unforeseen:  # noqa: BLE001 - the edge: see the module's docstring
             answer = error_answer(self._fault(unforeseen))
         return None if answer is None else self._finished(answer, headers.raw(REQUEST_ID))
+
+    def _infer_target(self, path: bytes) -> tuple[str, str] | None:
+        """`infer_target`, remembered: the paths of predictions are few, and bounded if somebody makes them many."""
+        found = self._targets.get(path)
+        if found is None:
+            found = infer_target(path)
+            if found is not None:
+                if len(self._targets) >= TARGETS_MAX:
+                    self._targets.clear()
+                self._targets[path] = found
+        return found
 
     def refusal(self, error: PenstockError) -> Answer:
         """The answer to a message that never became a request."""

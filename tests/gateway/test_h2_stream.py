@@ -153,3 +153,15 @@ def test_unread_messages_are_bounded() -> None:
     one.streaming = True
     with pytest.raises(RateLimited):
         one.take(framed(b"") * (WAITING_MAX + 1))
+
+
+def test_a_stream_that_is_over_sends_nothing_more() -> None:
+    wire = Wire()
+    one = stream(wire)
+    one.cancel()
+    one.reply(b"late", b"\x88")
+    one.send(b"later")
+    one.finish(b"\x88")
+    one.pump()
+
+    assert wire.written == b""

@@ -215,3 +215,14 @@ async def test_a_reader_that_takes_nothing_is_cut_off(server: HttpServer, port: 
         protocol.sweep(now + STALL_S + 1)
 
         await eventually(lambda: not server.connections)
+
+
+async def test_repeated_heads_with_other_bodies_and_paths_are_told_apart(port: int) -> None:
+    async with await RawConnection.open(port) as connection:
+        for path, body in (("/a", b"111"), ("/a", b"222"), ("/b", b"333"), ("/a", b"444"), ("/a", b"55"), ("/a", b"")):
+            await connection.send(post(path, body))
+            assert (await connection.answer()).body == f"POST {path} ".encode() + body
+        await connection.send(post("/a", b"111")[:-3])
+        await connection.send(b"xyz" + post("/a", b"777"))
+        assert (await connection.answer()).body == b"POST /a xyz"
+        assert (await connection.answer()).body == b"POST /a 777"
