@@ -23,8 +23,8 @@ CPU time is that of the whole process tree of the server under test (all threads
 accounting, before and after a fixed number of requests; wall-clock time is used only where a row says so. The load is a
 closed loop. **Every answer is checked**: the backend is a fake v2 server whose answer is a function of the request (a
 checksum of its tensor bytes), so a lost, swapped or changed byte is seen; one wrong or failed answer makes a run fail.
-Loader and backend share one CPU, the server under test has the other to itself, unless a bar says otherwise. `±` is the
-distance between the slowest and the fastest round, as a share of the median."""
+Loader and backend share one CPU, the server under test has the other to itself, unless a bar says otherwise. `±` is half
+the distance between the slowest and the fastest round, as a share of the median."""
 
 
 def number(value: float, unit: str) -> str:
