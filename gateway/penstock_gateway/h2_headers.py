@@ -68,11 +68,15 @@ class HeaderDecoder:
     def _pairs(self, block: bytes) -> list[tuple[bytes, bytes]]:
         """Leading indices are looked up here, at a tenth of hpack's cost; the rest is hpack's."""
         pairs = []
-        at = 0
+        at = size = 0
         for byte in block:
             if byte <= _INDEXED or byte == _ALL_ONES:
                 break
-            pairs.append(self._table.get_by_index(byte & 0x7F))
+            pair = self._table.get_by_index(byte & 0x7F)
+            size += len(pair[0]) + len(pair[1]) + 32
+            if size > _DECODED_MAX:  # One byte can stand for a whole table's worth.
+                raise hpack.OversizedHeaderListError
+            pairs.append(pair)
             at += 1
         if at < len(block):
             if at and block[at] & _RESIZE_MASK == _RESIZE:

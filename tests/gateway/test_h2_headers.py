@@ -46,6 +46,14 @@ def test_blocks_that_cannot_be_read_end_the_connection(data: bytes) -> None:
         HeaderDecoder().decode(data)
 
 
+def test_indices_of_a_large_field_are_no_bomb() -> None:
+    decoder = HeaderDecoder()
+    decoder.decode(hpack.Encoder().encode([("x", "a" * 4000)]))
+
+    with pytest.raises(ConnectionError2):
+        decoder.decode(b"\xbe" * 1000)  # 1000 bytes that mean 4 MB, and 2 GB of copies to join them
+
+
 @given(st.binary(max_size=60))
 def test_garbage_raises_only_our_error(data: bytes) -> None:
     decoder = HeaderDecoder()
