@@ -69,7 +69,9 @@ class Stream:
     # -- the request -------------------------------------------------------------------------------------------------
 
     def take(self, payload: bytes) -> None:
-        """Bytes of the request. Raises TooLarge as soon as a message announces more than the cap."""
+        """Bytes of the request. Raises TooLarge as soon as a message announces more than the cap, InvalidArgument for
+        more bytes than a unary call's message announces.
+        """
         self.received += len(payload)
         if not self._body:
             self._body = payload
@@ -78,7 +80,9 @@ class Stream:
         else:
             self._body = bytearray(self._body + payload)
         if not self.streaming:
-            announced_size(self._body, self._connection.limits.body)
+            size = announced_size(self._body, self._connection.limits.body)
+            if size is not None and len(self._body) > size:
+                raise _not_one_message()
             return
         while (size := announced_size(self._body, self._connection.limits.body)) is not None:
             if len(self._body) < size:
@@ -95,7 +99,7 @@ class Stream:
     def message(self) -> bytes:
         """The one message of a unary call. Raises InvalidArgument if it holds another number, else as `unpacked` does."""
         if announced_size(self._body, self._connection.limits.body) != len(self._body):
-            raise InvalidArgument("framing_invalid", problem="the call needs exactly one message")
+            raise _not_one_message()
         body, self._body = self._body, b""
         return self._unpacked(body)
 
@@ -209,3 +213,7 @@ class Stream:
         self.send_window -= size
         parts.append(frame_header(size, DATA, 0, self.id))
         parts += pieces
+
+
+def _not_one_message() -> InvalidArgument:
+    return InvalidArgument("framing_invalid", problem="the call needs exactly one message")
