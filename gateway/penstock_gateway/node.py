@@ -35,7 +35,9 @@ AGE_S: Final = 1.0
 
 def snapshot_path(settings: Settings) -> Path:
     """The last good snapshot of this database: a file of another database must never be served."""
-    digest = sha256(masked(settings.database_url).encode()).hexdigest()[:12]
+    # Without the password, which may change; with the query, which may say on which host the database is.
+    where = masked(settings.database_url) + settings.database_url.partition("?")[2]
+    digest = sha256(where.encode()).hexdigest()[:12]
     return settings.data_dir / f"snapshot-{digest}.bin"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -196,15 +197,20 @@ class Settings(BaseSettings):
         return values
 
 
+_CREDENTIALS: Final = re.compile(r"[^:/?@]*(?::[^@]*)?@")
+
+
 def masked(url: str) -> str:
     """A URL without what is secret in it: the password, and the values of its query."""
     scheme, separator, rest = url.partition("://")
-    rest, question, query = rest.partition("?")
-    authority, slash, path = rest.partition("/")
-    user, at, address = authority.rpartition("@")
+    # A password may hold / and ? unescaped, as the drivers take it: it ends at the last @ before the query.
+    credentials = _CREDENTIALS.match(rest)
+    end = rest.find("?", credentials.end() if credentials else 0)
+    rest, question, query = (rest, "", "") if end < 0 else (rest[:end], "?", rest[end + 1 :])
+    user, at, address = rest.rpartition("@") if credentials else ("", "", rest)
     name, colon, _ = user.partition(":")
     hidden = "&".join(item.partition("=")[0] + "=***" for item in query.split("&"))
-    shown = f"{name}{':***' if colon else ''}{at}{address}{slash}{path}"
+    shown = f"{name}{':***' if colon else ''}{at}{address}"
     return f"{scheme}{separator}{shown}{question}{hidden if question else ''}"
 
 

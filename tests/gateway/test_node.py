@@ -92,6 +92,11 @@ def test_the_snapshot_file_belongs_to_one_database(tmp_path: Path) -> None:
     mine, other = settings(tmp_path), settings(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/other.db")
     assert snapshot_path(mine) != snapshot_path(other)
     assert snapshot_path(mine).parent == tmp_path
+    # The host may stand in the query; the password does not matter.
+    one, another = (settings(tmp_path, f"postgresql+asyncpg:///p?host={host}") for host in ("a", "b"))
+    assert snapshot_path(one) != snapshot_path(another)
+    old, new = (settings(tmp_path, f"postgresql+asyncpg://u:{word}@h/p") for word in ("old", "new"))
+    assert snapshot_path(old) == snapshot_path(new)
 
 
 async def test_a_deployment_nobody_routes_to_is_pending(tmp_path: Path) -> None:

@@ -179,6 +179,10 @@ def test_the_limits_of_a_request_are_the_settings() -> None:
         ("redis://h:6379/0", "redis://h:6379/0"),
         ("redis://u@h/0", "redis://u@h/0"),
         ("redis://u:p@ss@h/0?a=b&c=d", "redis://u:***@h/0?a=***&c=***"),
+        ("postgresql+asyncpg://u:p/w@h/db", "postgresql+asyncpg://u:***@h/db"),
+        ("postgresql+asyncpg://u:p?w@h/db?ssl=x", "postgresql+asyncpg://u:***@h/db?ssl=***"),
+        ("redis://:s/ec@h:6379/0", "redis://:***@h:6379/0"),
+        ("postgresql+asyncpg:///db?host=a&user=x@y", "postgresql+asyncpg:///db?host=***&user=***"),
         ("", ""),
     ],
 )
