@@ -136,7 +136,7 @@ class SameSite:
         if not self._is_ours(host):
             return PermissionDenied("host_not_allowed", host=host)
         origin = headers.get("origin")
-        if origin is not None and method not in SAFE_METHODS and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and method not in SAFE_METHODS and _authority(origin) != host.lower():
             return PermissionDenied("origin_not_allowed", origin=origin)
         return None
 
@@ -150,6 +150,14 @@ class SameSite:
         except ValueError:
             return False
         return True
+
+
+def _authority(origin: str) -> str:
+    """Host and port of an Origin header, in lower case. "" if it is malformed."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def host_name(host: str) -> str:

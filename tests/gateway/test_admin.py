@@ -67,6 +67,7 @@ def test_a_page_of_another_site_may_not_change_anything(admin: AdminServer) -> N
         "origin_not_allowed",
     )
     assert admin.call("PUT", "/v1/backends/b", manifest, origin="null").error == (403, "origin_not_allowed")
+    assert admin.call("PUT", "/v1/backends/b", manifest, origin="http://[").error == (403, "origin_not_allowed")
     assert admin.call("POST", "/v1/apply", b"{}", content_type="text/plain").error == (415, "content_type_unsupported")
     assert admin.call("PUT", "/v1/backends/b", manifest, origin=own).status == 201
     assert "access-control-allow-origin" not in admin.call("GET", "/v1/backends", origin="https://evil.example").headers
