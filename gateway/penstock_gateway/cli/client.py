@@ -105,13 +105,13 @@ class Client:
         kind = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
         connection = kind(self._host or "", self._port, timeout=self._timeout_s)
         try:
-            connection.request(method, target, body=body, headers={k: v.encode() for k, v in (headers or {}).items()})
+            connection.request(method, target, body=body, headers={k: _line(v) for k, v in (headers or {}).items()})
             response = connection.getresponse()
             answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         except TimeoutError:
             fail(Exit.UNREACHABLE, f"{self._what} at {self._base} did not answer within {self._timeout_s:.0f} s")
-        except (OSError, http.client.HTTPException) as error:
-            words = getattr(error, "strerror", None) or "the answer is not HTTP"
+        except (OSError, UnicodeError, http.client.HTTPException) as error:
+            words = _why(error)
             hint = f"start it with `penstock serve`, or name another address with {self._flag}"
             fail(Exit.UNREACHABLE, f"{self._what} at {self._base} cannot be reached: {words}", hint)
         finally:
@@ -134,6 +134,19 @@ def refuse(answer: Answer) -> None:
         warn(f"{problem.get('path')}: {problem.get('text')}" if problem.get("path") else str(problem.get("text")))
     reason = str(document.get("reason") or answer.headers.get("penstock-reason", ""))
     fail(exit_for(answer.status), str(document.get("error", "")), HINTS.get(reason) or str(document.get("hint", "")))
+
+
+def _line(value: str) -> bytes:
+    """A header's value: a reason may be written over several lines, a header is one."""
+    return " ".join(value.split()).encode()
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, UnicodeError):
+        return "there can be no host of that name"
+    if isinstance(error, ConnectionError | http.client.IncompleteRead) and not getattr(error, "strerror", None):
+        return "it closed the connection without an answer"
+    return getattr(error, "strerror", None) or "the answer is not HTTP"
 
 
 def author() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,22 @@ def deaf() -> Iterator[str]:
     """An address where something listens and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def hanging_up() -> Iterator[str]:
+    """An address where every connection is accepted, and closed as soon as something was sent."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(10)
 
 
 @pytest.fixture
@@ -54,6 +71,28 @@ def test_what_is_no_address_is_exit_code_2(address: str) -> None:
 
     assert ran.code == 2
     assert "not an address" in ran.err
+
+
+def test_a_host_there_can_be_none_of_is_exit_code_3() -> None:
+    ran = penstock("get", "models", "--server", "http://a..b:1")
+
+    assert ran.code == 3
+    assert "there can be no host of that name" in ran.err
+
+
+def test_a_server_that_hangs_up_is_exit_code_3(hanging_up: str) -> None:
+    ran = penstock("get", "models", "--server", hanging_up)
+
+    assert ran.code == 3
+    assert "closed the connection without an answer" in ran.err
+
+
+def test_a_reason_of_several_lines_goes_into_one_header(admin: AdminServer) -> None:
+    admin.apply(backend("b"))
+    ran = penstock("delete", "backend", "b", "--reason", "moved\nto Triton", PENSTOCK_SERVER=admin.url)
+
+    assert ran.code == 0
+    assert admin.call("GET", "/v1/snapshots/2").json["reason"] == "moved to Triton"
 
 
 def test_an_address_may_come_from_the_environment_and_without_scheme(admin: AdminServer) -> None:
