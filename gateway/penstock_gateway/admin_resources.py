@@ -26,7 +26,7 @@ from penstock_gateway.admin_state import PLURALS, AdminState
 from penstock_gateway.explanations import FieldProblem
 from penstock_gateway.manifest_resources import resource_from
 from penstock_registry.kinds import Kind, ModelSpec, Resource
-from penstock_registry.registry import Edit
+from penstock_registry.registry import Edit, WriteResult
 from penstock_registry.schemas import schema
 from penstock_registry.snapshot import Snapshot
 
@@ -113,8 +113,7 @@ def _add_put(router: APIRouter, state: AdminState, plural: str, kind: Kind) -> N
             expected=None if expected is None else {resource.key: expected},
             dry_run=dry_run,
         )
-        stored = (await state.snapshot()).get(kind, name)
-        shown = stored if stored is not None and not dry_run else resource
+        shown = resource if dry_run else await _stored(state, resource, result)
         headers = {"etag": etag(shown.revision), "penstock-outcome": result.outcomes[0]}
         created = result.outcomes[0] == "created" and not dry_run
         return json_response(state.shown(shown), status=201 if created else 200, headers=headers)
@@ -165,22 +164,25 @@ def _add_promote(router: APIRouter, state: AdminState) -> None:
         body = body_as(PromoteBody, await json_body(request, state.body_max_bytes))
         _existing(await state.snapshot(), "Model", name)
 
+        made: list[Resource] = []
+
         def change(model: Resource) -> Resource:
             assert isinstance(model.spec, ModelSpec)
             aliases = {**model.spec.aliases, body.alias: body.version}
             document = model.manifest()
             document["spec"]["aliases"] = aliases
-            return _named(document, "Model", name)
+            made.append(_named(document, "Model", name))
+            return made[-1]
 
         registry = await state.registry()
-        await registry.update(
+        result = await registry.update(
             ("Model", name),
             change,
             author=author_of(request),
             reason=body.reason or f"promote {name}@{body.version} to {body.alias}",
             expected=expected,
         )
-        resource = _existing(await state.snapshot(), "Model", name)
+        resource = await _stored(state, made[-1], result)
         return json_response(state.shown(resource), headers={"etag": etag(resource.revision)})
 
     router.add_api_route(
@@ -211,6 +213,14 @@ def _add_schemas(router: APIRouter) -> None:
         tags=["schemas"],
         responses=openapi.answers({200: openapi.OBJECT}, 404),
     )
+
+
+async def _stored(state: AdminState, resource: Resource, result: WriteResult) -> Resource:
+    """What was written, as it is stored. Not read again: by then it may be another's, or the database gone."""
+    if result.outcomes[0] != "unchanged":
+        return resource.model_copy(update={"revision": result.revision})
+    stored = (await state.snapshot()).get(resource.kind, resource.metadata.name)
+    return stored if stored is not None else resource
 
 
 def _existing(snapshot: Snapshot, kind: Kind, name: str) -> Resource:

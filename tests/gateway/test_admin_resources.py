@@ -72,6 +72,22 @@ def test_a_lost_race_is_a_conflict_that_says_so(admin: AdminServer) -> None:
     ]  # fmt: skip
 
 
+def test_a_write_answers_with_what_it_wrote_whatever_others_write_meanwhile(admin: AdminServer) -> None:
+    admin.call("PUT", "/v1/backends/b", backend("b").manifest())
+    manifests = [backend("b", f"p{number}").manifest() for number in range(16)]
+
+    def put(manifest: dict[str, Json]) -> bool:
+        answer = admin.call("PUT", "/v1/backends/b", manifest)
+        # Another's ETag beside it would let the next If-Match overwrite what its writer never saw.
+        written = admin.call("GET", f"/v1/snapshots/{answer.headers['etag'].strip(chr(34))}").json
+        [change] = written["changes"]
+        [field] = change["fields"]
+        return field["after"] == manifest["spec"]["platform"] == answer.json["spec"]["platform"]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(put, manifests))
+
+
 @pytest.mark.parametrize(
     "headers",
     [{"if_match": "1,2"}, {"if_match": 'W/"1"'}, {"if_none_match": '"1"'}, {"if_none_match": "*", "if_match": '"1"'}],
@@ -183,3 +199,19 @@ def test_the_schema_of_every_kind_is_published(admin: AdminServer, kind: str) ->
 
 def test_a_schema_there_is_none_of_is_404(admin: AdminServer) -> None:
     assert admin.call("GET", "/v1/schemas/Thing").error == (404, "resource_not_found")
+
+
+def test_a_write_that_was_committed_is_acknowledged_whatever_happens_to_the_database_then(admin: AdminServer) -> None:
+    admin.apply(FIRST)
+    admin.store_ends_with_a_commit = True
+
+    put = admin.call("PUT", "/v1/backends/b", backend("b").manifest())
+    admin.store_is_down = False
+    promoted = admin.call("POST", "/v1/models/m/promote", {"alias": "stable", "version": "2"})
+    admin.store_is_down = False
+    deleted = admin.call("DELETE", "/v1/backends/b")
+
+    assert (put.status, put.headers["etag"], put.json["revision"]) == (201, '"2"', 2)
+    assert (promoted.status, promoted.headers["etag"]) == (200, '"3"')
+    assert promoted.json["spec"]["aliases"] == {"stable": "2"}
+    assert (deleted.status, deleted.json["revision"]) == (200, 4)

@@ -65,6 +65,8 @@ class AdminServer:
         self.states: dict[str, tuple[str, str]] = {}
         self.serving = FixedServing()
         self.store_is_down = False
+        self.store_ends_with_a_commit = False
+        """Is it down from the next commit on?"""
         self.url = ""
         self._registry: Registry | None = None
         self._opening = asyncio.Lock()
@@ -74,8 +76,11 @@ class AdminServer:
             raise Unavailable("store_unavailable")
         async with self._opening:
             if self._registry is None:
-                self._registry = await Registry.open(self.database)
+                self._registry = await Registry.open(self.database, announce=self._committed)
             return self._registry
+
+    def _committed(self, _: int) -> None:
+        self.store_is_down = self.store_is_down or self.store_ends_with_a_commit
 
     def observed(self, deployment: str) -> tuple[str, str]:
         return self.states.get(deployment, ("PENDING", ""))
