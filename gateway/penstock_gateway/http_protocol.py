@@ -78,7 +78,7 @@ class HttpProtocol(asyncio.Protocol):
     """One connection."""
 
     __slots__ = (
-        "_body", "_buffer", "_chunks", "_filled", "_head", "_last_head", "_loop", "_received", "_served", "_shared", "_since",
+        "_body", "_buffer", "_chunks", "_head", "_last_head", "_loop", "_received", "_served", "_shared", "_since",
         "_stall", "_task", "_transport", "_write_paused", "state",
     )  # fmt: skip
 
@@ -93,7 +93,6 @@ class HttpProtocol(asyncio.Protocol):
         """The bytes of the last head and what they mean: clients repeat themselves, and equal bytes mean the same."""
         self._body: bytearray | None = None
         self._chunks: ChunkedBody | None = None
-        self._filled = 0
         self._received = 0
         self._since = 0.0
         """When the current state began."""
@@ -128,6 +127,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._write_paused = False
+        if self.state is State.BUSY and self._task is None:
+            self._await_head()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -157,8 +158,10 @@ class HttpProtocol(asyncio.Protocol):
             self._buffer = b""
         else:
             self._since = self._loop.time()
-        while data.startswith(b"\r\n"):  # RFC 9112 2.2: an empty line before the request line is read over.
-            data = data[2:]
+        at = 0
+        while data.startswith(b"\r\n", at):  # RFC 9112 2.2: an empty line before the request line is read over.
+            at += 2
+        data = data[at:]
         known, head = self._last_head
         if data.startswith(known):
             end = len(known)
@@ -190,8 +193,7 @@ class HttpProtocol(asyncio.Protocol):
         elif len(rest) >= length:
             self._run(*((rest, b"") if len(rest) == length else (rest[:length], rest[length:])))
         else:
-            self._body = bytearray(length)  # The pages are committed as they are filled, not here.
-            self._filled = 0
+            self._body = bytearray()  # It grows with what comes: a length alone must not cost memory.
             self._await_body(rest)
 
     def _await_body(self, rest: bytes) -> None:
@@ -205,18 +207,16 @@ class HttpProtocol(asyncio.Protocol):
             self._take(rest)
 
     def _fill(self, data: bytes) -> None:
-        body = self._body
+        body, head = self._body, self._head
         assert body is not None
-        start = self._filled
-        end = start + len(data)
-        if end < len(body):
-            body[start:end] = data
-            self._filled = end
+        assert head is not None
+        assert head.length is not None
+        missing = head.length - len(body)
+        body += data if len(data) <= missing else memoryview(data)[:missing]
+        if len(data) < missing:
             return
-        used = len(body) - start
-        body[start:] = data if used == len(data) else memoryview(data)[:used]
         self._body = None
-        self._run(memoryview(body), data[used:])
+        self._run(memoryview(body), data[missing:])
 
     def _take_chunks(self, chunks: ChunkedBody, data: bytes) -> None:
         rest = chunks.feed(data)
@@ -241,7 +241,10 @@ class HttpProtocol(asyncio.Protocol):
                 raise
             return
         self._task = None
-        if answer is None or self._transport is None:
+        if self._transport is None:
+            return
+        if answer is None:
+            self.abort()  # Nobody was to be left, yet somebody is: better closed than waiting for ever.
             return
         keep_alive = head.keep_alive and not self._shared.draining
         self._write(self._transport, answer, keep_alive=keep_alive, with_body=head.method != "HEAD")
@@ -250,9 +253,13 @@ class HttpProtocol(asyncio.Protocol):
             return
         self._head = None
         self._served = True
+        if not self._write_paused:  # Else whoever sends requests without reading answers would fill our memory.
+            self._await_head()
+
+    def _await_head(self) -> None:
         self.state = State.HEAD
         self._since = self._loop.time()
-        if self._buffer:
+        if self._buffer and self._transport is not None:
             self._continue(self._transport)
 
     def _continue(self, transport: asyncio.Transport) -> None:
@@ -288,6 +295,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def close(self) -> None:
         self.state = State.CLOSED
+        self._stall.begins(self._loop.time())
         if self._transport is not None:
             self._transport.close()
 
@@ -306,7 +314,7 @@ class HttpProtocol(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """Called about once a second: end what takes too long."""
         age = now - self._since
-        if self._write_paused:
+        if self._write_paused or self.state is State.CLOSED:
             if self._transport is not None and self._stall.lasts(self._transport.get_write_buffer_size(), now):
                 self.abort()
         elif self.state is State.HEAD:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -226,3 +227,65 @@ async def test_repeated_heads_with_other_bodies_and_paths_are_told_apart(port: i
         await connection.send(b"xyz" + post("/a", b"777"))
         assert (await connection.answer()).body == b"POST /a xyz"
         assert (await connection.answer()).body == b"POST /a 777"
+
+
+async def test_a_body_takes_memory_as_it_comes_not_as_it_is_announced(server: HttpServer, port: int) -> None:
+    async with await RawConnection.open(port) as connection:
+        await connection.send(post("/x", b"x" * (1 << 20))[:100])
+        await eventually(lambda: [c.state for c in server.connections] == [State.BODY])
+        [protocol] = server.connections
+
+        assert sys.getsizeof(protocol._body) < 4096
+
+
+async def test_pipelined_requests_wait_for_a_reader_that_takes_nothing(
+    server: HttpServer, port: int, app: Echo
+) -> None:
+    unsent: list[int] = []
+
+    async def look() -> None:
+        [protocol] = server.connections
+        assert protocol._transport is not None
+        unsent.append(protocol._transport.get_write_buffer_size())
+
+    app.gate = look
+    body = b"x" * (1 << 20)
+    async with await RawConnection.open(port) as connection:
+        for _ in range(20):
+            connection.send_soon(post("/apart", body))
+        await eventually(lambda: any(c._write_paused for c in server.connections))
+        for _ in range(20):
+            assert (await connection.answer()).body == b"POST /apart " + body
+
+    assert len(unsent) == 20
+    assert max(unsent) < len(body)  # None began while the answer before it was waiting to be taken.
+
+
+async def test_an_application_without_an_answer_ends_the_connection(port: int, app: Echo) -> None:
+    async def give_up() -> None:
+        raise asyncio.CancelledError  # As when a library under the application was closed.
+
+    app.gate = give_up
+    async with await RawConnection.open(port) as connection:
+        await connection.send(get("/x"))
+        assert await connection.is_closed()
+
+
+async def test_a_closed_connection_whose_reader_takes_nothing_is_cut_off(server: HttpServer, port: int) -> None:
+    async with await RawConnection.open(port) as connection:
+        await connection.send(get("/x"))
+        await connection.answer()
+        [protocol] = server.connections
+        transport = protocol._transport
+        assert transport is not None
+        transport.set_write_buffer_limits(high=1 << 30)  # Never paused, as with a rest below the limit.
+        for _ in range(12):
+            await connection.send(post("/apart", b"x" * (1 << 20)))
+        await eventually(lambda: protocol.is_idle and transport.get_write_buffer_size() > 0)
+        await connection.send(get("/last", "Connection: close"))
+        await eventually(lambda: protocol.state is State.CLOSED)
+        now = asyncio.get_running_loop().time()
+        protocol.sweep(now)
+        protocol.sweep(now + STALL_S + 1)
+
+        await eventually(lambda: not server.connections)

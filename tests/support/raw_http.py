@@ -53,6 +53,10 @@ class RawConnection:
         self._writer.write(data)
         await self._writer.drain()
 
+    def send_soon(self, data: bytes) -> None:
+        """Send without waiting until the server takes it."""
+        self._writer.write(data)
+
     async def answer(self, *, method: str = "GET", patience_s: float = PATIENCE_S) -> RawAnswer:
         """The next answer. Raises TimeoutError if none comes in time; a closed connection is NOTHING."""
         async with asyncio.timeout(patience_s):
