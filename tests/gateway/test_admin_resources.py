@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from penstock_adapters.protocol.message import Json
 from penstock_registry.kinds import KINDS
 from penstock_registry.schemas import schema
 from tests.support.admin import AdminServer
@@ -60,9 +61,9 @@ def test_a_lost_race_is_a_conflict_that_says_so(admin: AdminServer) -> None:
     put = "PUT", "/v1/backends/b"
     assert admin.call(*put, backend("b").manifest(), if_none_match="*").status == 201
     assert admin.call(*put, backend("b").manifest(), if_none_match="*").error == (409, "revision_conflict")
-    assert admin.call(*put, backend("b", "x").manifest(), if_match='"1"').status == 200
+    assert admin.call(*put, backend("b", "triton").manifest(), if_match='"1"').status == 200
 
-    lost = admin.call(*put, backend("b", "y").manifest(), if_match='"1"')
+    lost = admin.call(*put, backend("b", "onnxruntime").manifest(), if_match='"1"')
 
     assert lost.error == (409, "revision_conflict")
     assert "If-Match" in lost.json["hint"]
@@ -73,16 +74,16 @@ def test_a_lost_race_is_a_conflict_that_says_so(admin: AdminServer) -> None:
 
 
 def test_a_write_answers_with_what_it_wrote_whatever_others_write_meanwhile(admin: AdminServer) -> None:
-    admin.call("PUT", "/v1/backends/b", backend("b").manifest())
-    manifests = [backend("b", f"p{number}").manifest() for number in range(16)]
+    admin.apply(model("m", owner="nobody"))
+    manifests = [model("m", owner=f"o{number}").manifest() for number in range(24)]
 
     def put(manifest: dict[str, Json]) -> bool:
-        answer = admin.call("PUT", "/v1/backends/b", manifest)
+        answer = admin.call("PUT", "/v1/models/m", manifest)
         # Another's ETag beside it would let the next If-Match overwrite what its writer never saw.
         written = admin.call("GET", f"/v1/snapshots/{answer.headers['etag'].strip(chr(34))}").json
         [change] = written["changes"]
         [field] = change["fields"]
-        return field["after"] == manifest["spec"]["platform"] == answer.json["spec"]["platform"]
+        return bool(field["after"] == manifest["spec"]["owner"] == answer.json["spec"]["owner"])
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(put, manifests))
