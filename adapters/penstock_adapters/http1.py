@@ -108,6 +108,8 @@ class HttpClient:
         self, connection: Connection, head: bytes, parts: Sequence[Buffer], size: int, deadline: float
     ) -> Response:
         future = connection.send(head, parts, size, deadline)
+        if deadline < self._timer.at:
+            self._timer.arm(deadline)  # a sweep while the connection was opening or handed over has not seen this call
         try:
             return await future
         except asyncio.CancelledError:
