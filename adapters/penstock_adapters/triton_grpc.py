@@ -65,6 +65,11 @@ class GrpcLeg:
         except grpc.aio.AioRpcError as error:
             raise grpc_error(error.code(), error.details() or "", model, timeout or 0.0) from None
         except grpc.aio.UsageError:
+            raise Unavailable("backend_unreachable", model=model) from None  # the channel is closed
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
             raise Unavailable("backend_unreachable", model=model) from None  # the channel was closed under the call
         try:
             return METHODS[method].response.FromString(data)

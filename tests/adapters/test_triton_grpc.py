@@ -193,3 +193,15 @@ def test_enums_become_their_names() -> None:
 
     assert (got["name"], got["max_batch_size"]) == ("m", 0)
     assert (got["input"][0]["data_type"], got["input"][0]["dims"]) == ("TYPE_FP32", [4])
+
+
+async def test_a_call_under_way_when_the_channel_is_closed_is_unavailable(server: Server) -> None:
+    server.answer = server.hang
+    leg = GrpcLeg(f"127.0.0.1:{server.port}", body_max=1000)
+    call = asyncio.create_task(leg.call("ModelInfer", ModelInferRequest(model_name="m"), model="m"))
+    await asyncio.wait_for(server.begun.wait(), 5)
+
+    await leg.aclose()
+
+    with pytest.raises(Unavailable):  # Not CancelledError: to the edge that means that the client has left.
+        await asyncio.wait_for(call, 5)
