@@ -6,6 +6,7 @@ pytest_plugins = [
     "tests.support.triton",
     "tests.support.postgres",
     "tests.support.redis",
+    "tests.support.logging_state",
     "tests.support.registries",
     "tests.support.admin",
     "tests.support.scale",

@@ -41,7 +41,7 @@ def test_one_wrong_manifest_and_nothing_is_changed(admin: AdminServer) -> None:
 
 
 def test_a_resource_given_twice_is_refused(admin: AdminServer) -> None:
-    answer = admin.apply(backend("b"), backend("b", "x"))
+    answer = admin.apply(backend("b"), backend("b", "triton"))
 
     assert answer.json["problems"] == [{"path": "resources[1]", "text": "Backend 'b' is already given as resources[0]"}]
 
@@ -77,7 +77,8 @@ def test_prune_deletes_what_the_set_does_not_name_of_its_kinds(admin: AdminServe
 
 def test_prune_stays_in_its_scope(admin: AdminServer) -> None:
     admin.apply(
-        resource("Backend", "a", {"platform": "x"}, team="a"), resource("Backend", "b", {"platform": "x"}, team="b")
+        resource("Backend", "a", {"platform": "fake"}, team="a"),
+        resource("Backend", "b", {"platform": "fake"}, team="b"),
     )
 
     answer = admin.apply(prune=True, prune_scope={"kinds": ["Backend"], "selector": "team=a"}).json

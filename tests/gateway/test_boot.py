@@ -10,6 +10,8 @@ from penstock_gateway.listeners import Address
 from penstock_gateway.settings import load
 from penstock_gateway.workers import PERMANENT
 
+pytestmark = pytest.mark.usefixtures("restored_logs")
+
 
 def test_the_addresses_are_those_of_the_settings() -> None:
     where = addresses(load(flags={"http_port": "1", "grpc_port": "2", "admin_port": "3"}, environ={}))

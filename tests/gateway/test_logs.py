@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import secrets
-from collections.abc import Iterator
+import sys
+from contextlib import suppress
 from typing import Literal
 
 import pytest
@@ -11,15 +13,7 @@ import structlog
 
 from penstock_gateway import logs
 
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("restored_logs")
 
 
 def test_a_line_is_one_json_object_with_its_fields(capfd: pytest.CaptureFixture[str]) -> None:
@@ -76,3 +70,16 @@ def test_a_traceback_tells_where_and_never_what_was_in_the_variables(
 
 def _fails(secret: str) -> None:
     raise RuntimeError(f"no good, {len(secret)} characters")
+
+
+def test_a_closed_log_loses_lines_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as nobody_reads:
+        monkeypatch.setattr(sys, "stderr", nobody_reads)
+        logs.configure("info", "json")
+        structlog.get_logger("x").error("unforeseen_error", exc_info=ZeroDivisionError())
+        logging.getLogger("some.library").warning("it says")
+        with suppress(BrokenPipeError):
+            nobody_reads.close()
+    structlog.get_logger("x").error("after it was closed")
