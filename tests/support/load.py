@@ -248,11 +248,13 @@ class Tally:
         self.statuses: Counter[int] = Counter()
         self.problems: list[str] = []
         self.times_s: list[float] = []
+        self.slowest_s = 0.0
 
     def add(self, question: Question, answer: Answer, seconds: float, deadline_s: float) -> Outcome:
         found = outcome(question, answer, late=seconds > deadline_s)
         self.counts[found] += 1
         self.statuses[answer.status] += 1
+        self.slowest_s = max(self.slowest_s, seconds)
         if found is Outcome.OK:
             self.times_s.append(seconds)
         elif found is not Outcome.TURNED_AWAY and len(self.problems) < PROBLEMS_MAX:

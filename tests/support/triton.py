@@ -59,7 +59,7 @@ def free_port() -> int:
         return port
 
 
-def _ready(url: str) -> bool:
+def is_ready(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/v2/health/ready", timeout=2) as answer:
             return bool(answer.status == 200)
@@ -80,7 +80,7 @@ def triton_server(repository: Path, log: Path, load: tuple[str, ...]) -> Iterato
     server = Triton(ports, process.pid, log)
     try:
         give_up = time.monotonic() + START_S
-        while not _ready(server.url):
+        while not is_ready(server.url):
             if process.poll() is not None or time.monotonic() > give_up:
                 raise RuntimeError(f"Triton did not start; its log ends:\n{log.read_text(errors='replace')[-4000:]}")
             time.sleep(0.1)
