@@ -13,6 +13,7 @@ from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 import msgspec
+import structlog
 from msgspec.structs import replace
 
 from penstock_adapters.adapter import Adapter, Connect, EndpointSpec, Repository
@@ -49,6 +50,12 @@ class LiveEndpoint:
     @property
     def in_process(self) -> bool:
         return not self.spec.endpoints
+
+    def adapt(self, spec: BackendSpec, weight: int) -> None:
+        """Other limits and health checks for the same connections."""
+        self.spec = spec
+        self.limit = spec.limits.max_in_flight
+        self.weight = weight
 
     def probed(self, *, answered: bool) -> None:
         """One health check ended: up at the first answer, down after as many failures as the backend allows."""
@@ -96,7 +103,10 @@ class Wanted(msgspec.Struct, frozen=True):
 
 def artifact_path(uri: str) -> str:
     """The local path of a `file:` URI (or a plain path). Raises InvalidArgument for other schemes."""
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        raise InvalidArgument("manifest_invalid", where="artifact", problem=f"{uri} is not a file: URI") from None
     if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
         raise InvalidArgument("manifest_invalid", where="artifact", problem=f"{uri} is not a file: URI")
     return str(Path(unquote(parts.path)))
@@ -121,8 +131,13 @@ class Fleet:
         self._clock = clock
         self._specs: dict[str, BackendSpec] = {}
         self._endpoints: dict[str, tuple[LiveEndpoint, ...]] = {}
+        self._replaced: list[tuple[LiveEndpoint, ...]] = []
+        """Endpoints the serving table still leads to; closed when it is retired."""
+        self._refused: dict[str, tuple[BackendSpec, str]] = {}
+        """Backends that could not be connected, and why."""
         self._deployed: dict[str, Deployed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._log = structlog.get_logger("penstock.fleet")
         self.changed = asyncio.Event()
         """Set when there are endpoints or deployments to look at; the observer clears it."""
 
@@ -146,14 +161,16 @@ class Fleet:
         return any(e.up and e.name in known.ready_on for e in self.endpoints(replica.backend))
 
     async def prepare(self, backends: Mapping[str, BackendSpec], wanted: Iterable[Wanted]) -> None:
-        """Connect what is new and start loading what is new; nothing is taken away yet."""
-        for name, spec in backends.items():
-            if self._specs.get(name) != spec:
-                old = self._endpoints.get(name, ())
-                self._endpoints[name] = await self._connect(name, spec)
-                self._specs[name] = spec
-                self._forget_readiness(name)
-                self._close_later(old)
+        """Connect what is new and start loading what is new; nothing is taken away yet.
+
+        A backend whose options are wrong costs only itself: it keeps the connections it had, if any. A platform there
+        is none of is refused before anything is changed: raises InvalidArgument.
+        """
+        changed = {name: spec for name, spec in backends.items() if self._specs.get(name) != spec}
+        for name, spec in changed.items():
+            self._connector(name, spec)
+        for name, spec in changed.items():
+            await self._prepare_backend(name, spec)
         for want in wanted:
             known = self._deployed.get(want.replica.deployment)
             if known is None or known.replica != want.replica:
@@ -165,6 +182,8 @@ class Fleet:
 
     def retire(self, backends: Iterable[str], deployments: Iterable[str]) -> None:
         """Let go of what no table routes to any more; calls in flight end first."""
+        while self._replaced:
+            self._close_later(self._replaced.pop())
         for name in deployments:
             gone = self._deployed.pop(name, None)
             if gone is not None:
@@ -174,6 +193,7 @@ class Fleet:
                 self._background(self._unload(gone))
         for name in backends:
             self._specs.pop(name, None)
+            self._refused.pop(name, None)
             self._close_later(self._endpoints.pop(name, ()))
 
     async def aclose(self) -> None:
@@ -185,21 +205,50 @@ class Fleet:
             await endpoint.adapter.aclose()
         self._endpoints.clear()
 
+    async def _prepare_backend(self, name: str, spec: BackendSpec) -> None:
+        pool = self._endpoints.get(name, ())
+        rows = endpoint_specs(name, spec)
+        if pool and rows == endpoint_specs(name, self._specs[name]):
+            for endpoint, (_, weight) in zip(pool, rows, strict=True):
+                endpoint.adapt(spec, weight)
+            self._specs[name] = spec
+            return
+        if self._refused.get(name, (None, ""))[0] == spec:
+            return
+        try:
+            made = await self._connect(name, spec)
+        except PenstockError as error:
+            self._refused[name] = spec, error.text
+            self._log.error("backend_refused", backend=name, problem=error.text, kept=len(pool))
+            return
+        self._refused.pop(name, None)
+        self._replaced.append(pool)
+        self._endpoints[name], self._specs[name] = made, spec
+        self._forget_readiness(name)
+
     def _new(self, want: Wanted) -> Deployed:
         replica = want.replica
         loaded = self._metrics.model_loaded.cell(replica.model, replica.version, replica.backend)
         return Deployed(replica, want.signature, loaded)
 
-    async def _connect(self, backend: str, spec: BackendSpec) -> tuple[LiveEndpoint, ...]:
+    def _connector(self, backend: str, spec: BackendSpec) -> Connect:
         connect = self._platforms.get(spec.platform)
         if connect is None:
             known = ", ".join(sorted(self._platforms))
             problem = f"'{spec.platform}' is not a platform; there are {known}"
             raise InvalidArgument("manifest_invalid", where=f"Backend {backend}: spec.platform", problem=problem)
-        pool = []
+        return connect
+
+    async def _connect(self, backend: str, spec: BackendSpec) -> tuple[LiveEndpoint, ...]:
+        connect = self._connector(backend, spec)
+        pool: list[LiveEndpoint] = []
         for at, (endpoint, weight) in enumerate(endpoint_specs(backend, spec)):
             label = endpoint.url or endpoint.grpc_url or f"in-process-{at}"
-            pool.append(LiveEndpoint(backend, label, await connect(endpoint), spec, weight))
+            try:
+                pool.append(LiveEndpoint(backend, label, await connect(endpoint), spec, weight))
+            except PenstockError:
+                self._close_later(tuple(pool))
+                raise
         return tuple(pool)
 
     def _forget_readiness(self, backend: str) -> None:
@@ -212,6 +261,8 @@ class Fleet:
     def _start_load(self, known: Deployed) -> None:
         """A model in this process is ours to load; a remote one is watched by the observer."""
         pool = self.endpoints(known.replica.backend)
+        if not pool and known.replica.backend in self._refused:
+            known.set("FAILED", self._refused[known.replica.backend][1])
         if pool and pool[0].in_process and isinstance(pool[0].adapter, Repository):
             known.set("LOADING")
             self._background(self._load(known, pool[0], pool[0].adapter))

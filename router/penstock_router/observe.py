@@ -51,7 +51,6 @@ class Observer:
                 endpoint.suspected.set()  # New deployments may have come: look now.
 
     async def _watch(self, endpoint: LiveEndpoint) -> None:
-        interval = endpoint.spec.health.interval_s
         up = self._metrics.backend_up.cell(endpoint.backend, endpoint.name)
         while True:
             endpoint.suspected.clear()
@@ -60,6 +59,7 @@ class Observer:
             up.value = float(endpoint.up)
             if endpoint.up:
                 await self._look(endpoint)
+            interval = endpoint.spec.health.interval_s
             pause = interval if endpoint.up else min(interval, 0.5)
             pause = max(pause, (self._clock() - started) * LISTING_SHARE) if endpoint.up else pause
             if endpoint.failures:

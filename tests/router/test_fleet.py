@@ -11,7 +11,7 @@ from penstock_adapters.protocol.errors import InvalidArgument
 from penstock_registry.kinds import BackendSpec
 from penstock_registry.snapshot import Snapshot
 from penstock_router.fleet import LiveEndpoint, artifact_path, endpoint_specs
-from tests.support.park import Park
+from tests.support.park import WRONG, Park
 from tests.support.polling import eventually
 from tests.support.resources import backend, deployment, model, resource, snapshot
 
@@ -23,6 +23,10 @@ def in_process(revision: int, version: str = "1", **spec: object) -> Snapshot:
     return snapshot(
         revision, backend("local"), resource("Model", "m", {"versions": [row]}), deployment(f"m@{version}", "local")
     )
+
+
+def endpoints_at(url: str) -> BackendSpec:
+    return BackendSpec.model_validate({"platform": "fake", "endpoints": [{"url": url}]})
 
 
 @pytest.mark.parametrize(
@@ -116,11 +120,60 @@ async def test_an_endpoint_is_closed_only_after_its_calls() -> None:
     await eventually(lambda: old.closed)
 
 
-async def test_an_unknown_platform_is_refused_and_names_the_known_ones() -> None:
-    park = Park()
-    spec = BackendSpec.model_validate({"platform": "mystery"})
+async def test_a_backend_that_cannot_be_connected_costs_only_what_is_deployed_on_it() -> None:
+    park = Park("m@1")
+    served = (backend("b", endpoints=[A]), model("m", "1"), deployment("m@1", "b"))
+    broken = (backend("x", endpoints=[WRONG]), model("n", "1"), deployment("n@1", "x"))
+    await park.serve(snapshot(1, *served, *broken))
+    assert (await park.infer("m")).served_by == "m-1-b"
+    known = park.fleet.deployed("n-1-x")
+    assert known is not None
+    assert known.state == "FAILED"
+    assert "option 'workers'" in known.reason
+    await park.serve(snapshot(2, *served, backend("x", endpoints=[B]), *broken[1:]))
+    assert known.state == "PENDING"
+
+
+async def test_a_backend_changed_into_one_that_cannot_be_connected_keeps_its_connections() -> None:
+    park = Park("m@1")
+    rest = (model("m", "1"), deployment("m@1", "b"))
+    await park.serve(snapshot(1, backend("b", endpoints=[A]), *rest))
+    await park.serve(snapshot(2, backend("b", endpoints=[WRONG]), *rest))
+    assert (await park.infer("m")).served_by == "m-1-b"
+    assert not park.at(A).closed
+
+
+async def test_an_unknown_platform_is_refused_before_anything_changes() -> None:
+    park = Park("m@1")
+    await park.serve(snapshot(1, backend("b", endpoints=[A])))
+    specs = {"b": endpoints_at(B), "x": BackendSpec.model_validate({"platform": "mystery"})}
     with pytest.raises(InvalidArgument, match="'mystery' is not a platform; there are fake"):
-        await park.fleet.prepare({"x": spec}, [])
+        await park.fleet.prepare(specs, [])
+    assert [e.name for e in park.fleet.endpoints("b")] == [A]
+
+
+async def test_new_limits_need_no_new_connections_and_load_no_model_again() -> None:
+    park = Park()
+    await park.serve(in_process(1))
+    await eventually(lambda: park.plane.model_ready("m", ""))
+    limited = resource("Backend", "local", {"platform": "fake", "limits": {"maxInFlight": 7}})
+    await park.serve(snapshot(2, *in_process(1).resources.values(), limited))
+    assert park.plane.model_ready("m", "")
+    assert [e.limit for e in park.fleet.endpoints("local")] == [7]
+    assert len(park.connected) == 1
+
+
+async def test_connections_of_a_changed_backend_serve_until_the_new_table_does() -> None:
+    park = Park("m@1")
+    rest = (model("m", "1"), deployment("m@1", "b"))
+    await park.serve(snapshot(1, backend("b", endpoints=[A]), *rest))
+    await park.infer("m")
+    old = park.at(A)
+    await park.fleet.prepare({"b": endpoints_at(B)}, [])
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not old.closed
+    assert (await park.infer("m")).served_by == "m-1-b"
 
 
 async def test_aclose_ends_every_adapter() -> None:

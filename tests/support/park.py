@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from penstock_adapters.adapter import EndpointSpec
 from penstock_adapters.fake import SIGNATURE, FakeAdapter, oracle
 from penstock_adapters.protocol.body import RequestBody
+from penstock_adapters.protocol.errors import InvalidArgument
 from penstock_adapters.protocol.message import Parameters, RequestMessage, Tensor
 from penstock_adapters.protocol.request import InferenceRequest, InferenceResponse
 from penstock_registry.snapshot import Snapshot
@@ -19,6 +20,9 @@ from penstock_router.live import LivePlane
 from penstock_router.metrics import Metrics
 from penstock_router.observe import Observer
 from penstock_router.stats import StatsBook
+
+WRONG = "http://127.0.0.1:65535"
+"""What stands here takes no options."""
 
 
 class Headers(dict[str, str]):
@@ -44,6 +48,8 @@ class Park:
         self.observer = Observer(self.fleet, self.metrics, time.monotonic)
 
     async def connect(self, spec: EndpointSpec) -> FakeAdapter:
+        if spec.url == WRONG:
+            raise InvalidArgument("option_range", where=spec.name, option="workers", expected="a whole number")
         self.connected.append(spec)
         return self.at(spec.url)
 
