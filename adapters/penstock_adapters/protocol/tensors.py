@@ -13,6 +13,8 @@ from penstock_adapters.protocol.datatypes import DATATYPES
 from penstock_adapters.protocol.message import Buffer, Tensor
 
 _PREFIX: Final = Struct("<I")
+SMALL: Final = 4096
+"""Bytes up to which an array is copied into its tensor."""
 _NAMES: Final = {row.dtype: row.name for row in DATATYPES.values()}
 ELEMENT_MAX: Final = (1 << 32) - 1
 """Bytes of one BYTES element: its length is a uint32."""
@@ -98,6 +100,9 @@ def to_array(tensor: Tensor) -> NDArray[Any]:
 
 def datatype_of(array: NDArray[Any]) -> str:
     """The v2 datatype of an array; object and string arrays are BYTES. Raises ValueError where v2 has none."""
+    name = _NAMES.get(array.dtype)  # Most arrays are in the machine's own order, which is the protocol's.
+    if name is not None:
+        return name
     if array.dtype.kind in "OSU":
         return "BYTES"
     name = _NAMES.get(array.dtype.newbyteorder("<"))
@@ -111,9 +116,11 @@ def from_array(name: str, array: NDArray[Any], datatype: str | None = None) -> T
     found = datatype_of(array)
     if datatype is not None and datatype != found:
         raise ValueError(f"'{name}' is {found}, not {datatype}")
-    shape = tuple(map(int, array.shape))
+    shape = array.shape
     if found == "BYTES":
         elements: Sequence[Any] = array.ravel().tolist()
         return Tensor(name, found, shape, join_bytes(e.encode() if isinstance(e, str) else bytes(e) for e in elements))
+    if array.nbytes <= SMALL and array.dtype == DATATYPES[found].dtype:
+        return Tensor(name, found, shape, array.tobytes())  # Copying little is cheaper than looking at it thrice.
     little = np.ascontiguousarray(array).astype(DATATYPES[found].dtype, copy=False)
     return Tensor(name, found, shape, little.tobytes() if little.ndim == 0 else little.reshape(-1).view(np.uint8).data)

@@ -30,6 +30,11 @@ class Place:
         self.upstream = upstream
 
 
+def serves(choice: Choice[Place]) -> bool:
+    """May a call go there now?"""
+    return choice.item.deployed.serves_on(choice.item.endpoint)
+
+
 def may_run_twice(request: InferenceRequest) -> bool:
     """A sequence keeps state on its server; everything else only computes (protocol policy 6.11)."""
     return not request.body.message.parameters.get("sequence_id")
@@ -37,9 +42,16 @@ def may_run_twice(request: InferenceRequest) -> bool:
 
 def balanced(version: str, places: Sequence[Choice[Place]], metrics: Metrics, clock: Callable[[], float]) -> Service:
     """The service of one model version over every place it is deployed."""
+    """Every call of one model version. `places` are all it is deployed to, whether they answer now or not."""
+    only = places[0] if len(places) == 1 else None
+
+    def chosen(request: InferenceRequest) -> Choice[Place]:
+        if only is not None and serves(only) and only.load.in_flight < only.item.endpoint.limit:
+            return only  # The common case, without a list or a draw.
+        return pick(eligible(request, None), random.random)
 
     def eligible(request: InferenceRequest, tried: Place | None) -> list[Choice[Place]]:
-        found = [c for c in places if c.item is not tried and c.item.deployed.serves_on(c.item.endpoint)]
+        found = [c for c in places if c.item is not tried and serves(c)]
         if not found:
             raise _nobody(request, places)
         free = [c for c in found if c.load.in_flight < c.item.endpoint.limit]
@@ -49,14 +61,13 @@ def balanced(version: str, places: Sequence[Choice[Place]], metrics: Metrics, cl
         return free
 
     async def serve(request: InferenceRequest) -> InferenceResponse:
-        choice = pick(eligible(request, None), random.random)
+        choice = chosen(request)
         try:
             return await call(request, choice)
         except PenstockError as error:
             if not error.retryable or not may_run_twice(request):
                 raise
-            others = [c for c in places if c is not choice and c.item.deployed.serves_on(c.item.endpoint)]
-            if not others:
+            if not any(serves(c) for c in places if c is not choice):
                 raise
         choice = pick(eligible(request, choice.item), random.random)
         metrics.retries.cell(choice.item.endpoint.backend).value += 1
