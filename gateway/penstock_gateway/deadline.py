@@ -6,6 +6,8 @@ import asyncio
 from math import inf
 
 from penstock_adapters.protocol.errors import Cancelled, DeadlineExceeded, PenstockError
+from penstock_adapters.protocol.request import InferenceRequest, InferenceResponse
+from penstock_router.service import Service
 
 TICK_S = 86_400.0
 """Bounds further away than this are no timer's business (uvloop's timers end at 49 days)."""
@@ -40,3 +42,19 @@ class Deadline:
 
 def deadline_exceeded(limit_s: float) -> DeadlineExceeded:
     return DeadlineExceeded("deadline_exceeded", timeout_ms="0" if limit_s == inf else f"{limit_s * 1000:.0f}")
+
+
+async def under_deadline(service: Service, request: InferenceRequest, limit_s: float) -> InferenceResponse:
+    """Call the service in this task until `request.deadline`, which is `limit_s` after the request began.
+
+    Raises DeadlineExceeded when it passes, Cancelled when the caller has gone, and what the service raises.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    deadline = Deadline(task, asyncio.get_running_loop(), request.deadline, limit_s)
+    try:
+        return await service(request)
+    except asyncio.CancelledError:
+        raise deadline.outcome() from None
+    finally:
+        deadline.stop()

@@ -13,8 +13,8 @@ from penstock_adapters.protocol.errors import Code, PenstockError, TooLarge
 from penstock_adapters.protocol.limits import DEFAULT_LIMITS, Limits
 from penstock_adapters.protocol.messages import ModelInferRequest
 from penstock_adapters.protocol.parameters import timeout_us
-from penstock_adapters.protocol.request import InferenceRequest, InferenceResponse
-from penstock_gateway.deadline import Deadline
+from penstock_adapters.protocol.request import InferenceRequest
+from penstock_gateway.deadline import under_deadline
 from penstock_gateway.grpc_answers import parsed
 from penstock_gateway.grpc_metadata import GrpcHeaders, Metadata
 from penstock_gateway.prediction_metrics import PredictionMetrics
@@ -46,6 +46,7 @@ class GrpcInfer:
         metrics = self._metrics
         metrics.inflight.value += 1
         route = served_by = ""
+        upstream_s = 0.0
         code = Code.INTERNAL.http  # Stays if what nobody foresaw passes through here to the edge.
         try:
             limits = self.options.limits
@@ -56,14 +57,11 @@ class GrpcInfer:
             route = entry.name
             request = RequestBody(grpc=message, limits=limits)
             limit_s, asked_s = self._limits_s(entry, request, headers, left_s)
-            response = await self._call(
-                InferenceRequest(
-                    route, request, headers, entry.version, started + limit_s, caller_deadline=asked_s <= limit_s
-                ),
-                entry,
-                limit_s,
+            call = InferenceRequest(
+                route, request, headers, entry.version, started + limit_s, caller_deadline=asked_s <= limit_s
             )
-            served_by = response.served_by
+            response = await under_deadline(entry.service, call, limit_s)
+            served_by, upstream_s = response.served_by, response.upstream_s
             answer: bytes = response.body.grpc(request.message).SerializeToString()
             code = 200
         except PenstockError as error:
@@ -77,23 +75,12 @@ class GrpcInfer:
             return answer, self.served_metadata(served_by, response.degraded)
         finally:
             metrics.inflight.value -= 1
-            metrics.count(route, served_by, code, loop.time() - started)
+            metrics.count(route, served_by, code, loop.time() - started, upstream_s)
 
     def _limits_s(self, entry: Entry, request: RequestBody, headers: GrpcHeaders, left_s: float) -> tuple[float, float]:
         """(the smallest of the caller's, the route's and the server's time limits, the caller's)."""
         asked_s = min(left_s, headers.timeout_s(), timeout_us(request) / 1e6 or inf)
         return min(asked_s, entry.timeout_s if entry.timeout_s != inf else self.options.timeout_s), asked_s
-
-    async def _call(self, request: InferenceRequest, entry: Entry, limit_s: float) -> InferenceResponse:
-        task = asyncio.current_task()
-        assert task is not None
-        deadline = Deadline(task, asyncio.get_running_loop(), request.deadline, limit_s)
-        try:
-            return await entry.service(request)
-        except asyncio.CancelledError:
-            raise deadline.outcome() from None
-        finally:
-            deadline.stop()
 
     def served_metadata(self, served_by: str, degraded: str = "") -> Metadata:
         """Who answered, and from which snapshot. Cached: they change a few times a day."""

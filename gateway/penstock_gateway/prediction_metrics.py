@@ -19,22 +19,28 @@ LabelsOf = Callable[[str], tuple[str, str, str]]
 class PredictionMetrics:
     """The cells of one protocol."""
 
-    __slots__ = ("_cells", "_durations", "_labels_of", "_metrics", "_protocol", "inflight")
+    __slots__ = ("_cells", "_durations", "_labels_of", "_metrics", "_overhead", "_protocol", "inflight")
 
     def __init__(self, metrics: Metrics, protocol: str, labels_of: LabelsOf) -> None:
         self._metrics = metrics
         self._protocol = protocol
         self._labels_of = labels_of
         self._cells: dict[tuple[str, str, int], tuple[Value, Buckets]] = {}
+        self._overhead = metrics.overhead.cell(protocol)
         self.inflight = metrics.inflight.cell(protocol)
 
-    def count(self, route: str, served_by: str, code: int, seconds: float) -> None:
-        """`route` is a name that resolved, or "" (a caller's invention must not become a label)."""
+    def count(self, route: str, served_by: str, code: int, seconds: float, upstream_s: float = 0.0) -> None:
+        """`route` is a name that resolved, or "" (a caller's invention must not become a label).
+
+        Of `seconds` the backend took `upstream_s`; 0 = nobody answered, and there is no overhead to speak of.
+        """
         found = self._cells.get((route, served_by, code))
         if found is None:
             found = self._cell(route, served_by, code)
         found[0].value += 1
         found[1].observe(seconds)
+        if upstream_s:
+            self._overhead.observe(max(seconds - upstream_s, 0.0))
 
     def _cell(self, route: str, served_by: str, code: int) -> tuple[Value, Buckets]:
         if len(self._cells) >= CACHED_MAX:

@@ -19,7 +19,7 @@ from penstock_adapters.protocol.message import Buffer
 from penstock_adapters.protocol.parameters import timeout_us
 from penstock_adapters.protocol.request import InferenceRequest, InferenceResponse
 from penstock_gateway import rest_bodies
-from penstock_gateway.deadline import Deadline
+from penstock_gateway.deadline import under_deadline
 from penstock_gateway.prediction_metrics import PredictionMetrics
 from penstock_gateway.rest_answers import BINARY, JSON, Answer, Header, error_answer
 from penstock_gateway.rest_headers import RestHeaders, timeout_s
@@ -53,6 +53,7 @@ class RestInfer:
         metrics = self._metrics
         metrics.inflight.value += 1
         route = served_by = ""
+        upstream_s = 0.0
         code = Code.INTERNAL.http  # Stays if what nobody foresaw passes through here to the edge.
         try:
             entry = self._plane.resolve(model, version)
@@ -61,7 +62,7 @@ class RestInfer:
                 body = await rest_bodies.decompressed(headers, body, self.options.limits)
             request = rest_bodies.request_body(headers, body, self.options.limits)
             response = await self._infer(entry, request, headers, started)
-            served_by = response.served_by
+            served_by, upstream_s = response.served_by, response.upstream_s
             answer = await self._answer(response, request, headers)
             code = _OK
         except PenstockError as error:
@@ -75,7 +76,7 @@ class RestInfer:
             return answer
         finally:
             metrics.inflight.value -= 1
-            metrics.count(route, served_by, code, loop.time() - started)
+            metrics.count(route, served_by, code, loop.time() - started, upstream_s)
 
     async def _infer(self, entry: Entry, body: RequestBody, headers: RestHeaders, started: float) -> InferenceResponse:
         """Call the service under the smallest of the caller's, the route's and the server's time limits."""
@@ -86,15 +87,7 @@ class RestInfer:
         request = InferenceRequest(
             entry.name, body, headers, entry.version, started + limit_s, caller_deadline=asked_s <= limit_s
         )
-        task = asyncio.current_task()
-        assert task is not None
-        deadline = Deadline(task, asyncio.get_running_loop(), request.deadline, limit_s)
-        try:
-            return await entry.service(request)
-        except asyncio.CancelledError:
-            raise deadline.outcome() from None
-        finally:
-            deadline.stop()
+        return await under_deadline(entry.service, request, limit_s)
 
     async def _answer(self, response: InferenceResponse, request: RequestBody, headers: RestHeaders) -> Answer:
         wire = response.body.rest(request.message)

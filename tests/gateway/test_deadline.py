@@ -6,9 +6,12 @@ import asyncio
 from math import inf
 
 import pytest
+from msgspec.structs import replace
 
 from penstock_adapters.protocol.errors import Cancelled, DeadlineExceeded
-from penstock_gateway.deadline import Deadline
+from penstock_adapters.protocol.request import InferenceRequest, InferenceResponse
+from penstock_gateway.deadline import Deadline, under_deadline
+from tests.support.park import Park, ask
 
 
 async def hang(limit_s: float) -> None:
@@ -65,3 +68,18 @@ async def test_a_stopped_deadline_never_fires() -> None:
     await asyncio.sleep(0.01)
 
     assert task.cancelling() == 0
+
+
+async def test_work_under_a_deadline_ends_with_it_and_answers_in_time_are_kept() -> None:
+    async def slow(request: InferenceRequest) -> InferenceResponse:
+        await asyncio.sleep(60)
+        raise AssertionError(request)
+
+    loop = asyncio.get_running_loop()
+    park = Park("m@1")
+    request = replace(ask("m", "1"), deadline=loop.time() + 0.02)
+    with pytest.raises(DeadlineExceeded, match="20 ms"):
+        await under_deadline(slow, request, 0.02)
+    kept = replace(request, deadline=loop.time() + 60)
+    assert (await under_deadline(park.at("").infer, kept, 60)).body.message.outputs
+    await asyncio.sleep(0)  # A timer left behind would cancel this.

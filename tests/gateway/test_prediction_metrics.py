@@ -33,3 +33,14 @@ def test_the_cache_of_cells_is_bounded_and_loses_nothing(monkeypatch: pytest.Mon
             counter.count(route, "", 200, 0.001)
 
     assert [cell.value for cell in metrics.requests.cells.values()] == [3, 3, 3]
+
+
+def test_the_gateways_own_share_is_counted_where_a_backend_answered() -> None:
+    metrics = Metrics()
+    counter = PredictionMetrics(metrics, "rest", labels_of)
+    counter.count("live", "digits-2-gpu", 200, 0.010, 0.0098)
+    counter.count("live", "", 400, 0.001)
+
+    overhead = metrics.overhead.cells["rest",]
+    assert sum(overhead.counts) == 1
+    assert abs(overhead.sum - 0.0002) < 1e-9

@@ -38,3 +38,5 @@ class InferenceResponse(msgspec.Struct, frozen=True, gc=False):
     body: ResponseBody
     served_by: str = ""
     degraded: str = ""
+    upstream_s: float = 0.0
+    """How long the backend took, in seconds; 0 = unknown."""

@@ -93,7 +93,7 @@ def balanced(version: str, places: Sequence[Choice[Place]], metrics: Metrics, cl
             load.observe(elapsed, started + elapsed)
             place.upstream.observe(elapsed)
         return InferenceResponse(
-            response.body.renamed(request.model_name, version), replica.deployment, response.degraded
+            response.body.renamed(request.model_name, version), replica.deployment, response.degraded, elapsed
         )
 
     return serve

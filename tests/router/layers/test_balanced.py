@@ -121,3 +121,10 @@ async def test_a_failed_call_asks_for_a_probe() -> None:
     with pytest.raises(Unavailable):
         await park.infer("m")
     assert all(endpoint.suspected.is_set() for endpoint in park.fleet.endpoints("b"))
+
+
+async def test_the_answer_says_how_long_the_backend_took() -> None:
+    park = await two_servers()
+    for fake in park.fakes.values():
+        fake.fault = Fault(delay_s=0.02)
+    assert (await park.infer("m")).upstream_s >= 0.02
