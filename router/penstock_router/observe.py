@@ -13,6 +13,10 @@ from penstock_router.fleet import Deployed, Fleet, LiveEndpoint
 from penstock_router.metrics import Metrics
 
 PROBE_TIMEOUT_S: Final = 2.0
+DOUBTED_S: Final = 0.25
+"""Between checks of an endpoint that failed the last one."""
+DOWN_S: Final = 0.5
+"""Between checks of an endpoint that is out of rotation."""
 LISTING_SHARE: Final = 20
 """After listing a server's models wait at least this many times as long as it took (100,000 models make a long list)."""
 
@@ -52,18 +56,20 @@ class Observer:
 
     async def _watch(self, endpoint: LiveEndpoint) -> None:
         up = self._metrics.backend_up.cell(endpoint.backend, endpoint.name)
+        look_at = self._clock()
         while True:
+            # What comes back after a failure may have come back with other models.
+            look = endpoint.suspected.is_set() or endpoint.failures > 0 or self._clock() >= look_at
             endpoint.suspected.clear()
-            started = self._clock()
-            endpoint.probed(answered=await self._answers(endpoint))
+            answered = await self._answers(endpoint)
+            endpoint.probed(answered=answered)
             up.value = float(endpoint.up)
-            if endpoint.up:
+            if answered and look:
+                started = self._clock()
                 await self._look(endpoint)
+                look_at = self._clock() + (self._clock() - started) * LISTING_SHARE
             interval = endpoint.spec.health.interval_s
-            pause = interval if endpoint.up else min(interval, 0.5)
-            pause = max(pause, (self._clock() - started) * LISTING_SHARE) if endpoint.up else pause
-            if endpoint.failures:
-                pause = min(pause, 0.25)
+            pause = interval if answered else min(interval, DOUBTED_S if endpoint.up else DOWN_S)
             try:
                 await asyncio.wait_for(endpoint.suspected.wait(), pause)
                 await asyncio.sleep(min(0.05, pause))  # Many failures at once are one reason to look.

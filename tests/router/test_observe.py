@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from penstock_adapters.adapter import IndexEntry
 from penstock_adapters.protocol.message import Signature, TensorMetadata
 from penstock_registry.kinds import Resource
 from tests.support.park import Park
@@ -100,3 +101,40 @@ async def test_a_model_ready_on_one_of_two_servers_is_called_only_there() -> Non
             await park.infer("m")
     assert not park.at(B).calls
     assert isinstance(known.signature, Signature)
+
+
+async def test_a_server_that_fails_its_check_is_not_asked_for_its_models_until_it_answers() -> None:
+    """A hung server would make each failed check cost the time of a listing, too, and stay in rotation for long."""
+    park = Park("m@1")
+    await park.serve(snapshot(1, quick(A), model("m", "1"), deployment("m@1", "b")))
+    [endpoint] = park.fleet.endpoints("b")
+    server = park.at(A)
+    async with observed(park):
+        await eventually(lambda: park.plane.model_ready("m", ""))
+        server.not_ready.add("")
+        server.index = hangs  # type: ignore[method-assign]
+        await eventually(lambda: not endpoint.up)
+
+
+async def test_a_listing_that_failed_does_not_put_off_the_next_check() -> None:
+    park = Park("m@1")
+    await park.serve(snapshot(1, quick(A), model("m", "1"), deployment("m@1", "b")))
+    [endpoint] = park.fleet.endpoints("b")
+    server, asked = park.at(A), asyncio.Event()
+
+    async def fails_late() -> Sequence[IndexEntry]:
+        asked.set()
+        await asyncio.sleep(0.3)
+        raise TimeoutError
+
+    async with observed(park):
+        await eventually(lambda: park.plane.model_ready("m", ""))
+        server.index = fails_late  # type: ignore[method-assign]
+        await asked.wait()
+        server.not_ready.add("")
+        await eventually(lambda: not endpoint.up, patience_s=3.0)
+
+
+async def hangs() -> Sequence[IndexEntry]:
+    await asyncio.Event().wait()
+    return ()
