@@ -72,7 +72,8 @@ def product(
     directory = tmp_path_factory.mktemp("backends")
     manifests = manifests_for(None, directory / "manifests")
     slow = {"url": triton.url, "grpc": triton.grpc_url}
-    rows = [*on_triton("one", [tritons[0].endpoint]), *on_triton("two", [server.endpoint for server in tritons])]
+    rows = [*on_triton("one", [tritons[0].endpoint], unhealthyAfter=1)]
+    rows += on_triton("two", [server.endpoint for server in tritons])
     rows += [manifest("Backend", "well", {"platform": "triton", "endpoints": [slow]})]
     rows += [manifest("Model", "slow", {"versions": [{"id": "1"}]})]
     rows += [manifest("Deployment", "slow-1", {"model": "slow@1", "backend": "well"})]
@@ -83,9 +84,9 @@ def product(
         yield running
 
 
-def on_triton(model: str, endpoints: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
+def on_triton(model: str, endpoints: list[dict[str, str]], **health: int) -> Iterator[dict[str, Any]]:
     """The digits under this name, on these servers; probed often."""
-    spec = {"platform": "triton", "endpoints": endpoints, "health": {"intervalSeconds": 0.5}}
+    spec = {"platform": "triton", "endpoints": endpoints, "health": {"intervalSeconds": 0.5, **health}}
     yield manifest("Backend", f"triton-{model}", spec)
     yield manifest("Model", model, {"signature": SIGNATURE, "versions": [{"id": "1"}]})
     remote = {"name": "digits", "version": "1"}
@@ -191,6 +192,7 @@ async def test_requests_to_a_hung_server_end_at_their_deadline(
     measured(f"the others: {others}; p99 {p99(others.times_s) / quiet_p99:.1f} times that of before")
     assert set(tally.statuses) <= {200, 503, 504}, tally.problems
     assert tally.statuses[504] > 0
+    assert tally.statuses[503] > 0, "its own health check fails, too, and then nobody waits for it any more"
     assert tally.counts[Outcome.WRONG] == 0
     assert tally.slowest_s < 3 * DEADLINE_S
     assert set(others.counts) == {Outcome.OK}, others.problems
