@@ -91,9 +91,13 @@ class Node:
                 await self._follower.apply(kept)
 
     async def _follow(self) -> None:
+        before: Snapshot | None = None
         async for snapshot in self._watch:
             async with self._applying:
-                served = await self._follower.apply(snapshot)
+                # The watch knows what changed since the snapshot it gave before; that may not be the one that serves.
+                changes = self._watch.changes if self._follower.serving is before else None
+                served = await self._follower.apply(snapshot, changes)
+            before = snapshot
             self._first.set()
             if served and self._file is not None:
                 self._file.offer(snapshot)

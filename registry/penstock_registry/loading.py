@@ -17,6 +17,7 @@ from penstock_registry.manifest import decode, kind_of
 from penstock_registry.rows import Head, Stored
 from penstock_registry.snapshot import Change, Key, Snapshot, SnapshotInfo
 from penstock_registry.store import Transaction
+from penstock_registry.trail import Trail
 
 _T = TypeVar("_T")
 
@@ -29,6 +30,8 @@ class View(msgspec.Struct, frozen=True):
 
     head: Head
     snapshot: Snapshot
+    trail: Trail
+    """Shared by all views of one history."""
 
 
 async def advance(transaction: Transaction, known: View | None) -> View:
@@ -38,19 +41,23 @@ async def advance(transaction: Transaction, known: View | None) -> View:
     """
     head = await rows.head(transaction)
     if known is None or head.epoch > known.head.epoch:
-        return View(head, await _whole(transaction, head.revision, rows.all_resources(transaction)))
+        snapshot = await _whole(transaction, head.revision, rows.all_resources(transaction))
+        return View(head, snapshot, Trail(head.revision))
     await _same_history(transaction, head, known.head)
     if head.revision == known.head.revision:
-        return View(head, known.snapshot)
+        return View(head, known.snapshot, known.trail)
+    steps: list[tuple[int, Key]] = []
     last: dict[tuple[str, str], ChangeRow] = {}
     async for page in rows.changes(transaction, known.head.revision, head.revision):
         last.update(((change.kind, change.name), change) for change in page)
+        steps += ((change.revision, (kind_of(change.kind), change.name)) for change in page)
+    known.trail.extend(head.revision, steps)
     # Only the last change of each resource is parsed: a storm of promotes costs one.
     changes = [
         Change((kind_of(row.kind), row.name), None, _after(row))
         async for row in _sliced(transaction, list(last.values()))
     ]
-    return View(head, known.snapshot.with_changes(head.revision, changes))
+    return View(head, known.snapshot.with_changes(head.revision, changes), known.trail)
 
 
 async def at(transaction: Transaction, revision: int) -> Snapshot:

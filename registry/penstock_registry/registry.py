@@ -105,11 +105,15 @@ class Registry:
         """
         if revision is not None:
             return await self._read(lambda transaction: loading.at(transaction, revision))
+        return (await self.view()).snapshot
+
+    async def view(self) -> loading.View:
+        """The snapshot of now, and its place in history. Raises Unavailable."""
         view = await self._read(lambda transaction: loading.advance(transaction, self._view))
         # Several may have read at once: the newest is kept, and each caller gets what it read itself.
         if self._view is None or view.head >= self._view.head:
             self._view = view
-        return view.snapshot
+        return view
 
     async def changes(self, since: int) -> tuple[int, list[Change]]:
         """(the current revision, what is different from revision `since`). Raises Unavailable, NotFound."""

@@ -15,8 +15,9 @@ from typing import Final, Protocol, Self
 
 from penstock_adapters.protocol.errors import PenstockError
 from penstock_registry.failures import STORE_ERRORS
+from penstock_registry.loading import View
 from penstock_registry.registry import Registry
-from penstock_registry.snapshot import Snapshot
+from penstock_registry.snapshot import Change, Snapshot
 
 POLL_S: Final = 0.5
 RETRY_FIRST_S: Final = 0.1
@@ -54,7 +55,9 @@ class Watch(AsyncIterator[Snapshot]):
         self._clock = clock
         self._hint_heard = asyncio.Event()
         self._listening: list[asyncio.Task[None]] = []
-        self._last: Snapshot | None = None
+        self._last: View | None = None
+        self.changes: list[Change] | None = None
+        """What leads from the snapshot before to the last one; None = not known."""
         self._reached_at = -inf
         self._delay_s = 0.0
         self.problem = ""
@@ -73,10 +76,12 @@ class Watch(AsyncIterator[Snapshot]):
             self._listening = [asyncio.create_task(hint.listen(self._hint_heard.set)) for hint in self._hints]
         while True:
             await self._pause()
-            snapshot = await self._look()
-            if snapshot is not None and snapshot is not self._last:
-                self._last = snapshot
-                return snapshot
+            view, last = await self._look(), self._last
+            if view is not None and (last is None or view.snapshot is not last.snapshot):
+                known = last is not None and view.trail is last.trail
+                self.changes = view.trail.between(last.snapshot, view.snapshot) if last and known else None
+                self._last = view
+                return view.snapshot
 
     async def _pause(self) -> None:
         if self._delay_s:
@@ -86,9 +91,9 @@ class Watch(AsyncIterator[Snapshot]):
                     await asyncio.sleep(REST_S)
         self._hint_heard.clear()
 
-    async def _look(self) -> Snapshot | None:
+    async def _look(self) -> View | None:
         try:
-            snapshot = await self._registry.snapshot()
+            view = await self._registry.view()
         except (PenstockError, *STORE_ERRORS) as error:
             self.problem = error.reason if isinstance(error, PenstockError) else type(error).__name__
             self._delay_s = min(max(2 * self._delay_s, RETRY_FIRST_S), RETRY_MAX_S)
@@ -96,7 +101,7 @@ class Watch(AsyncIterator[Snapshot]):
         self.problem = ""
         self._reached_at = self._clock()
         self._delay_s = self._poll_s
-        return snapshot
+        return view
 
     async def aclose(self) -> None:
         """Stop listening. The registry stays open."""

@@ -25,6 +25,8 @@ from penstock_router.metrics import Metrics, Value
 from penstock_router.plan import Replica
 
 State = Literal["PENDING", "LOADING", "READY", "FAILED", "UNLOADING"]
+SLICE: Final = 200
+"""Deployments prepared before requests get a turn."""
 DRAIN_S: Final = 30.0
 """An endpoint or model that is no longer routed to gets this long to end the calls it has."""
 
@@ -171,14 +173,19 @@ class Fleet:
             self._connector(name, spec)
         for name, spec in changed.items():
             await self._prepare_backend(name, spec)
-        for want in wanted:
+        anew = bool(changed)
+        for index, want in enumerate(wanted):
+            if index % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
             known = self._deployed.get(want.replica.deployment)
             if known is None or known.replica != want.replica:
                 known = self._deployed[want.replica.deployment] = self._new(want)
                 self._start_load(known)
+                anew = True
             elif want.signature is not None:
                 known.signature = want.signature
-        self.changed.set()
+        if anew:  # Only then: among many writes, looking at every server after each would be a load of its own.
+            self.changed.set()
 
     def retire(self, backends: Iterable[str], deployments: Iterable[str]) -> None:
         """Let go of what no table routes to any more; calls in flight end first."""

@@ -9,7 +9,7 @@ so one write among 100,000 models costs a copy of the index and the planning of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 
@@ -27,6 +27,8 @@ from penstock_router.plan import (
 )
 from penstock_router.plane import Entry
 
+PLANS_ALL: Final[frozenset[Kind]] = frozenset(("Backend", "Placement"))
+"""Kinds of which one change concerns every model."""
 MakeEntry = Callable[["RoutingTable", str, str], Entry]
 
 
@@ -38,6 +40,8 @@ class Plans(msgspec.Struct, frozen=True):
     backends: Mapping[str, BackendSpec]
     deployments: Mapping[str, tuple[Resource, ...]]
     """By model name."""
+    placements: Sequence[Resource] = ()
+    """The first to be tried first."""
 
 
 class RoutingTable:
@@ -83,8 +87,8 @@ class RoutingTable:
         return plan
 
     def kept_entries(self, stale: set[str]) -> dict[tuple[str, str], Entry]:
-        """The services that stay good when the names in `stale` change."""
-        return {key: entry for key, entry in self._entries.items() if key[0] not in stale}
+        """The services that stay good when the names in `stale` change. Safe in a thread while requests resolve."""
+        return {key: entry for key, entry in self._entries.copy().items() if key[0] not in stale}
 
 
 def default_versions(plan: ModelPlan) -> Sequence[VersionPlan]:
@@ -103,18 +107,17 @@ def build(snapshot: Snapshot, make: MakeEntry) -> RoutingTable:
         for r in _of(snapshot, "Model")
     }
     routes = {r.metadata.name: plan_route(r, models) for r in _of(snapshot, "Route")}
-    return RoutingTable(snapshot.revision, Plans(models, routes, backends, deployments), make)
+    return RoutingTable(snapshot.revision, Plans(models, routes, backends, deployments, placements), make)
 
 
 def rebuild(
     table: RoutingTable, snapshot: Snapshot, changes: Sequence[Change], make: MakeEntry
 ) -> tuple[RoutingTable, set[str]]:
     """The table after `changes`, equal to `build(snapshot)` at the cost of what changed; and the models it planned anew."""
-    if any(change.key[0] in ("Backend", "Placement") for change in changes):
+    if any(change.key[0] in PLANS_ALL for change in changes):
         fresh = build(snapshot, make)
         return fresh, set(fresh.plans.models) | set(table.plans.models)
     old = table.plans
-    placements = sorted(_of(snapshot, "Placement"), key=placement_order)
     deployments, touched = _changed_deployments(old.deployments, changes)
     touched |= {name for kind, name in _keys(changes) if kind == "Model"}
     models = dict(old.models)
@@ -123,10 +126,15 @@ def rebuild(
         if resource is None:
             models.pop(name, None)
         else:
-            models[name] = plan_model(resource, deployments.get(name, ()), placements, old.backends)
+            models[name] = plan_model(resource, deployments.get(name, ()), old.placements, old.backends)
     routes, stale = _changed_routes(old, snapshot, changes, models, touched)
     entries = table.kept_entries(stale | touched)
-    new = RoutingTable(snapshot.revision, Plans(models, routes, old.backends, deployments), make, entries)
+    new = RoutingTable(
+        snapshot.revision,
+        msgspec.structs.replace(old, models=models, routes=routes, deployments=deployments),
+        make,
+        entries,
+    )
     return new, touched
 
 

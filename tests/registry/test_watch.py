@@ -43,6 +43,8 @@ async def test_the_current_snapshot_comes_first_and_then_each_change(registry: R
     following = await next_of(watch)
 
     assert bodies(following) == texts([model("a"), model("b")])
+    assert watch.changes is not None
+    assert [(change.key, change.before) for change in watch.changes] == [(("Model", "b"), None)]
     assert watch.problem == ""
     await watch.aclose()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 from penstock_adapters.fake import Fault
+from penstock_registry.snapshot import Change
 from penstock_router.follow import changes_between
 from tests.support.park import Park
 from tests.support.polling import eventually
@@ -13,9 +14,57 @@ FIRST = snapshot(1, backend("b", endpoints=[A]), model("m", "1"), deployment("m@
 
 
 def test_changes_between_snapshots_are_what_was_added_edited_and_removed() -> None:
-    new = snapshot(2, backend("b", endpoints=[A]), model("m", "1", "2"), route("r", {"m": 1}))
+    new = snapshot(2, *FIRST.of("Backend"), model("m", "1", "2"), route("r", {"m": 1}))
     assert sorted(changes_between(FIRST, new), key=lambda c: c.key) == changes(FIRST, new)
     assert changes_between(FIRST, FIRST) == []
+
+
+async def test_a_twin_read_elsewhere_takes_over_without_loading_anything_again() -> None:
+    """A gateway that started from its snapshot file gets the same from the database, as other objects."""
+    park = Park("m@1")
+    await park.serve(FIRST)
+    twin = snapshot(1, *(r.model_copy() for r in FIRST.resources.values()))
+    before = park.fleet.deployed("m-1-b"), park.fleet.endpoints("b")
+    await park.serve(twin)
+    assert (park.fleet.deployed("m-1-b"), park.fleet.endpoints("b")) == before
+    assert park.follower.serving is twin
+
+
+async def test_requests_are_served_while_many_models_are_planned() -> None:
+    park = Park("m@1")
+    await park.serve(FIRST)
+    many = [model(f"m{number}", "1") for number in range(3000)]
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while park.plane.generation == 1:
+            assert (await park.infer("m")).served_by == "m-1-b"
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    await park.serve(snapshot(2, *FIRST.resources.values(), *many))
+    await beside
+    assert turns > 5
+    assert park.plane.names()[:3] == ("m", "m0", "m1")
+
+
+async def test_a_change_that_is_known_is_the_only_one_looked_at() -> None:
+    park = Park("m@1")
+    await park.serve(FIRST)
+    new = snapshot(2, *FIRST.resources.values(), model("n", "1"))
+    known = [Change(("Model", "n"), None, new.get("Model", "n"))]
+    assert await park.follower.apply(new, known)
+    assert park.plane.names() == ("m", "n")
+
+
+async def test_a_change_of_no_deployment_lets_servers_be() -> None:
+    park = Park("m@1")
+    await park.serve(FIRST)
+    park.fleet.changed.clear()
+    await park.serve(snapshot(2, *FIRST.resources.values(), model("m", "1", owner="x")))
+    assert not park.fleet.changed.is_set()
 
 
 async def test_a_new_snapshot_is_served_at_once() -> None:
