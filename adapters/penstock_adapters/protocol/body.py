@@ -74,13 +74,15 @@ class RequestBody:
     @property
     def parameters(self) -> Parameters:
         """The request's parameters, readable before `check`; none if the request cannot be read, which `check` then says."""
+        if self._fault is not None:
+            return NO_PARAMETERS
         try:
             draft = self._read()
         except PenstockError as error:
             if (
                 self._rest is None or self._rest.header_length != 0
             ):  # A raw request is readable once its signature is known.
-                self._fault = error
+                self._fault = error.with_traceback(None)
             return NO_PARAMETERS
         return draft.parameters if draft is not None else self.message.parameters
 
@@ -102,7 +104,10 @@ class RequestBody:
     def _read(self, signature: Signature | None = None) -> Draft | None:
         """Read the wire form once: into the message, or into a draft where the tensors must be judged to be decoded."""
         if self._fault is not None:
-            raise self._fault
+            try:
+                raise self._fault
+            finally:
+                self._fault = None  # Its traceback leads back to this object: kept, both would wait for the collector.
         if self._message is None and self._draft is None:
             rest, limits = self._rest, self._limits
             found: RequestMessage | Draft

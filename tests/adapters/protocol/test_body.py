@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock_adapters.protocol import rest_codec
 from penstock_adapters.protocol.body import RequestBody, ResponseBody, RestWire
 from penstock_adapters.protocol.errors import InvalidArgument, PenstockError
+from penstock_adapters.protocol.limits import Limits
 from penstock_adapters.protocol.message import (
     RequestedOutput,
     RequestMessage,
@@ -204,11 +208,38 @@ def test_much_json_is_heavy_until_it_is_read_and_binary_never_is() -> None:
     assert not RequestBody(rest=RestWire((b"{}",))).heavy
 
 
-def test_what_cannot_be_read_is_read_once() -> None:
+def test_what_cannot_be_read_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[RestWire] = []
+    read_request = rest_codec.read_request
+
+    def read(wire: RestWire, limits: Limits) -> object:
+        reads.append(wire)
+        return read_request(wire, limits)
+
+    monkeypatch.setattr(rest_codec, "read_request", read)
     body = RequestBody(rest=RestWire((b'{"inputs": nonsense',)))
     assert not body.parameters
-    with pytest.raises(InvalidArgument) as first:
+    assert not body.parameters
+    with pytest.raises(InvalidArgument):
         body.check(None)
-    with pytest.raises(InvalidArgument) as second:
-        body.check(None)
-    assert first.value is second.value
+    assert len(reads) == 1
+
+
+@pytest.mark.parametrize("first", [("parameters", "check"), ("check", "check"), ("parameters", "parameters", "check")])
+def test_a_refused_request_leaves_nothing_for_the_garbage_collector(first: tuple[str, ...]) -> None:
+    """An error that its own traceback leads back to would keep the whole body until the next collection."""
+
+    def refuse() -> None:
+        body = RequestBody(rest=RestWire((b'{"inputs":[{',)))
+        for what in first:
+            with contextlib.suppress(InvalidArgument):
+                _ = body.parameters if what == "parameters" else body.check(None)
+
+    refuse()
+    gc.collect()
+    gc.disable()
+    try:
+        refuse()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
