@@ -11,11 +11,13 @@ CONNECTION_WINDOW: Final = 1 << 24
 BLOCK_MAX: Final = 64 * 1024
 """Bytes of one header block, over all of its CONTINUATION frames (CVE-2024-24549 and its kin)."""
 CONTROL_MAX: Final = 1000
-"""Frames a second that do nothing: PING, SETTINGS, PRIORITY, empty DATA, frames on streams that are over."""
+"""Frames a second that do nothing: PING, SETTINGS, PRIORITY, empty DATA, frames on streams that are over, tiny credits."""
 RESETS_MAX: Final = 200
 """Streams a second that are opened and reset at once (CVE-2023-44487)."""
 YOUNG_S: Final = 0.1
 """A reset within this time of the stream's beginning counts; a caller's deadline comes later."""
+CREDIT_MIN: Final = 1024
+"""Smaller window updates, while something waits for them, count as frames that do nothing (CVE-2019-9511)."""
 PREFACE_S: Final = 10.0
 BODY_GRACE_S: Final = 5.0
 BODY_RATE_MIN: Final = 1024

@@ -18,28 +18,12 @@ from penstock_gateway.accepting import Stall
 from penstock_gateway.h2_bounds import CONNECTION_WINDOW, STREAM_WINDOW, Bounds
 from penstock_gateway.h2_frames import ConnectionError2
 from penstock_gateway.h2_headers import LIST_MAX, HeaderDecoder
-from penstock_gateway.h2_stream import Stream
+from penstock_gateway.h2_stream import Calls, Stream
 
 JOINED_MAX: Final = 16
 """More pieces than this are a large message in many frames, which is not worth a copy."""
 _DRAIN_PING: Final = b"drainING"
 _ALIVE_PING: Final = b"alive???"
-
-
-class Calls(Protocol):
-    """Who answers: `GrpcApp`."""
-
-    def begin(self, stream: Stream) -> None:
-        """A call's headers are here. A streaming call may start."""
-        ...
-
-    def ready(self, stream: Stream) -> None:
-        """A call's request is complete."""
-        ...
-
-    def refuse(self, stream: Stream, error: PenstockError) -> None:
-        """Answer with an error instead."""
-        ...
 
 
 class Shared(Protocol):
@@ -101,11 +85,16 @@ class H2Connection(asyncio.Protocol):
             stream.cancel()
 
     def pause_writing(self) -> None:
+        """Who does not read is not read either: what it asks for next would only grow the pile."""
         self.write_paused = True
         self._stall.begins(self._loop.time())
+        if self._transport is not None:
+            self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         self.write_paused = False
+        if self._transport is not None:
+            self._transport.resume_reading()
         self._pump()
 
     def data_received(self, data: bytes) -> None:
@@ -134,6 +123,7 @@ class H2Connection(asyncio.Protocol):
 
     def forget(self, stream: Stream) -> None:
         stream.over = True
+        self._blocked.pop(stream.id, None)
         if self.streams.pop(stream.id, None) is None:
             return
         if not stream.ended:
@@ -228,8 +218,7 @@ class H2Connection(asyncio.Protocol):
         stream = Stream(self, number, fields, (STREAM_WINDOW, self._peer_window))
         stream.opened = self._heard
         self.streams[number] = stream
-        if flags & h2.END_STREAM:
-            stream.ended = True
+        stream.ended = bool(flags & h2.END_STREAM)
         if size > LIST_MAX:
             self._reject(stream, HeadersTooLarge("headers_too_large", limit=LIST_MAX, count=LIST_MAX // 32))
             return
@@ -259,6 +248,8 @@ class H2Connection(asyncio.Protocol):
         if stream is None:
             if self._never_opened(number) or not number & 1:
                 raise ConnectionError2(h2.PROTOCOL_ERROR, "data on a stream nobody opened")
+            if not length:
+                self._bounds.control(self._heard)
             return  # It was answered or reset meanwhile.
         if stream.ended:
             raise ConnectionError2(h2.STREAM_CLOSED, "data after the end of a stream")
@@ -297,11 +288,18 @@ class H2Connection(asyncio.Protocol):
             return  # It was answered meanwhile.
         if not credit:
             raise ConnectionError2(h2.PROTOCOL_ERROR, "a credit of nothing")
+        was_shut = target.send_window <= 0
         target.send_window += credit
         if target.send_window > h2.WINDOW_MAX:
             raise ConnectionError2(h2.FLOW_CONTROL_ERROR, "a window beyond 2^31-1")
-        if self._blocked:
+        if not self._blocked:
+            return
+        if credit < bounds.CREDIT_MIN:
+            self._bounds.control(self._heard)
+        if was_shut and target is self:
             self._pump()
+        elif was_shut and (waiting := self._blocked.pop(number, None)) is not None:
+            waiting.pump()
 
     def _pump(self) -> None:
         """Let every stream that waits for room send, each a turn."""
@@ -362,6 +360,7 @@ class H2Connection(asyncio.Protocol):
     def _close(self) -> None:
         self._closing = True
         self._buffer = b""
+        self._stall.begins(self._loop.time())
         if self._transport is not None:
             self._transport.close()
 
@@ -379,10 +378,11 @@ class H2Connection(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """Called about once a second: end what takes too long."""
         quiet = now - self._heard
-        if self.write_paused:
+        if self.write_paused or self._closing:
             if self._transport is not None and self._stall.lasts(self._transport.get_write_buffer_size(), now):
                 self.abort()
-        elif not self._greeted:
+            return
+        if not self._greeted:
             if quiet > bounds.PREFACE_S:
                 self.abort()
         elif not self.streams:
@@ -393,7 +393,8 @@ class H2Connection(asyncio.Protocol):
         elif quiet > bounds.QUIET_S and now - self._pinged > bounds.QUIET_S:
             self._pinged = now
             self.write(h2.ping(_ALIVE_PING))
-        for stream in [s for s in self.streams.values() if not s.ended and not s.streaming and not s.rejected]:
-            age = now - stream.opened
-            if age > bounds.BODY_GRACE_S and stream.received < age * bounds.BODY_RATE_MIN:
-                self._reject(stream, RequestTimeout("request_too_slow", part="message"))
+        for stream in [s for s in self._blocked.values() if s.stall.lasts(s.unsent, now)]:
+            self.write(h2.reset(stream.id, h2.CANCEL))
+            self._reset(stream.id, h2.CANCEL)
+        for stream in [s for s in self.streams.values() if s.comes_too_slowly(now)]:
+            self._reject(stream, RequestTimeout("request_too_slow", part="message"))

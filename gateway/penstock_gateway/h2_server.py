@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from penstock_adapters.protocol.limits import DEFAULT_LIMITS, Limits
 from penstock_gateway.accepting import POLL_S, Acceptor
-from penstock_gateway.h2_connection import Calls, H2Connection
+from penstock_gateway.h2_connection import H2Connection
+from penstock_gateway.h2_stream import Calls
 
 STREAMS_MAX = 1024
 """Calls at once on one connection."""

@@ -6,15 +6,35 @@ import asyncio
 from collections import deque
 from typing import Final, Protocol
 
-from penstock_adapters.protocol.errors import InvalidArgument, RateLimited
+from penstock_adapters.protocol.errors import InvalidArgument, PenstockError, RateLimited
 from penstock_adapters.protocol.limits import Limits
 from penstock_adapters.protocol.message import Buffer
+from penstock_gateway.accepting import Stall
 from penstock_gateway.grpc_wire import PREFIX_SIZE, RESPONSE_HEADERS, Bytes, announced_size, prefix, unpacked
+from penstock_gateway.h2_bounds import BODY_GRACE_S, BODY_RATE_MIN
 from penstock_gateway.h2_frames import DATA, END_HEADERS, END_STREAM, FRAME_MAX, HEADERS, frame_header
 from penstock_gateway.h2_headers import Fields
 
 WAITING_MAX: Final = 64
 """Messages of a streaming call that wait to be read."""
+UNSENT_MAX: Final = 1 << 20
+"""Bytes of a streaming answer that may wait for a client that gives no credit for them."""
+
+
+class Calls(Protocol):
+    """Who answers: `GrpcApp`."""
+
+    def begin(self, stream: Stream) -> None:
+        """A call's headers are here. A streaming call may start."""
+        ...
+
+    def ready(self, stream: Stream) -> None:
+        """A call's request is complete."""
+        ...
+
+    def refuse(self, stream: Stream, error: PenstockError) -> None:
+        """Answer with an error instead."""
+        ...
 
 
 class Connection(Protocol):
@@ -42,7 +62,7 @@ class Stream:
 
     __slots__ = (
         "_arrived", "_body", "_connection", "_pending", "_started", "_trailers", "ended", "fields", "id", "opened", "over",
-        "received", "recv_window", "rejected", "send_window", "streaming", "task", "waiting",
+        "received", "recv_window", "rejected", "send_window", "stall", "streaming", "task", "waiting",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, number: int, fields: Fields, windows: tuple[int, int]) -> None:
@@ -63,6 +83,7 @@ class Stream:
         self._arrived: asyncio.Event | None = None
         self._body: Bytes = b""
         self._pending: deque[memoryview] = deque()
+        self.stall = Stall()
         self._trailers: bytes | None = None
         self._started = False
 
@@ -116,6 +137,12 @@ class Stream:
             await self._arrived.wait()
         return self.waiting.popleft()
 
+    def comes_too_slowly(self, now: float) -> bool:
+        """Is a unary call's message slower than a client that means it?"""
+        age = now - self.opened
+        waited_for = not (self.ended or self.streaming or self.rejected)
+        return waited_for and age > BODY_GRACE_S and self.received < age * BODY_RATE_MIN
+
     def cancel(self) -> None:
         """The client does not want the answer any more."""
         self.over = True
@@ -129,6 +156,11 @@ class Stream:
             self.task.cancel()
 
     # -- the answer --------------------------------------------------------------------------------------------------
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of the answer that wait for the windows."""
+        return sum(map(len, self._pending))
 
     def reply(self, message: bytes, trailers: bytes) -> None:
         """One message and the end: a unary answer. In one write if the windows allow it, as they mostly do."""
@@ -157,9 +189,11 @@ class Stream:
         connection.forget(self)
 
     def send(self, message: bytes) -> None:
-        """One message of several."""
+        """One message of several. Raises RateLimited while too much of the earlier ones waits."""
         if self.over:
             return
+        if self.unsent > UNSENT_MAX:
+            raise RateLimited("rate_limited", retry_after_s=1)
         if not self._started:
             self._started = True
             self._connection.write(frame_header(len(RESPONSE_HEADERS), HEADERS, END_HEADERS, self.id), RESPONSE_HEADERS)
@@ -193,7 +227,9 @@ class Stream:
             connection.write(*parts)
         if self._pending:
             connection.blocked(self)
-        elif self._trailers is not None:
+            return
+        self.stall.begins(0.0)
+        if self._trailers is not None:
             trailers, self._trailers = self._trailers, None
             connection.write(frame_header(len(trailers), HEADERS, END_HEADERS | END_STREAM, self.id), trailers)
             connection.forget(self)

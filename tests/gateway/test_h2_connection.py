@@ -307,11 +307,51 @@ async def test_a_reader_that_takes_nothing_is_cut_off(grpc: GrpcListener) -> Non
         await raw.send(h2.window_update(0, 1 << 30))
         request = prefix(len(infer_request(60_000))) + infer_request(60_000)
         for stream in range(1, 41, 2):
+            raw.send_soon(raw.headers(stream, INFER))
+            for at in range(0, len(request), h2.FRAME_MAX):
+                raw.send_soon(raw.data(stream, request[at : at + h2.FRAME_MAX], end=at + h2.FRAME_MAX >= len(request)))
+        await eventually(lambda: bool(grpc.server.connections))
+        [connection] = grpc.server.connections
+        await eventually(lambda: connection.write_paused)
+        now = asyncio.get_running_loop().time()
+        connection.sweep(now)
+        connection.sweep(now + STALL_S + 1)
+        await eventually(lambda: not grpc.server.connections)
+
+
+async def test_an_answer_nobody_gives_credit_for_is_thrown_away(grpc: GrpcListener) -> None:
+    async with await RawH2.open(grpc.port, {h2.INITIAL_WINDOW_SIZE: 0}) as raw:
+        await raw.send(raw.call(1), raw.call(3))
+        await eventually(lambda: [len(c._blocked) for c in grpc.server.connections] == [2])
+        [connection] = grpc.server.connections
+        now = asyncio.get_running_loop().time()
+        connection.sweep(now)
+        await raw.send(h2.window_update(3, 2))
+        await eventually(lambda: connection.streams[3].send_window == 0 and connection.streams[3].unsent == 5)
+        connection.sweep(now + STALL_S + 1)
+
+        assert list(connection.streams) == [3]
+        assert (await raw.outcome(1)).status == f"reset {h2.CANCEL}"
+        await raw.send(h2.window_update(3, 5))
+        await eventually(lambda: not connection.streams)
+
+
+async def test_a_closing_connection_whose_reader_takes_nothing_is_cut_off(grpc: GrpcListener) -> None:
+    async with await RawH2.open(grpc.port, {h2.INITIAL_WINDOW_SIZE: 1 << 26}) as raw:
+        await raw.send(h2.window_update(0, 1 << 30))
+        await eventually(lambda: bool(grpc.server.connections))
+        [connection] = grpc.server.connections
+        transport = connection._transport
+        assert transport is not None
+        transport.set_write_buffer_limits(high=1 << 30)  # Never paused, as with a rest below the limit.
+        request = prefix(len(infer_request(60_000))) + infer_request(60_000)
+        for stream in range(1, 41, 2):
             await raw.send(raw.headers(stream, INFER))
             for at in range(0, len(request), h2.FRAME_MAX):
                 await raw.send(raw.data(stream, request[at : at + h2.FRAME_MAX], end=at + h2.FRAME_MAX >= len(request)))
-        [connection] = grpc.server.connections
-        await eventually(lambda: connection.write_paused)
+        await eventually(lambda: not connection.streams and transport.get_write_buffer_size() > 0)
+        await raw.send(h2.frame_header(1, h2.PING, 0, 0) + b"?")
+        await eventually(lambda: connection._closing)
         now = asyncio.get_running_loop().time()
         connection.sweep(now)
         connection.sweep(now + STALL_S + 1)

@@ -80,6 +80,10 @@ class RawH2:
         self._writer.write(b"".join(parts))
         await self._writer.drain()
 
+    def send_soon(self, data: bytes) -> None:
+        """Send without waiting until the server takes it."""
+        self._writer.write(data)
+
     def block(self, fields: list[tuple[str, str]]) -> bytes:
         return bytes(self._encoder.encode(fields))
 
