@@ -7,6 +7,7 @@ says so (an extension that is not offered). Each exchange is bounded, so that a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -303,23 +304,28 @@ async def test_broken_http2_is_closed(product: Penstock) -> None:
 # -- afterwards ----------------------------------------------------------------------------------------------------------
 
 
-async def test_nothing_of_it_stays_in_memory(product: Penstock, scale: Scale, measured: Measured) -> None:
+async def test_nothing_of_it_stays_in_memory(
+    product: Penstock, infer: grpc.aio.UnaryUnaryMultiCallable, scale: Scale, measured: Measured
+) -> None:
     """The corpora once more, after the tests above have warmed everything up; at full size ten times."""
-    bodies = [case for case in CASES if case.carrier == "rest"]
 
     async def send(case: Case) -> str:
-        await exchange(product.http, _whole(case), half_close=False)
+        if case.carrier == "rest":
+            await exchange(product.http, _whole(case), half_close=False)
+        else:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await infer(case.body, timeout=PATIENCE_S)
         return ""
 
     async def send_raw(case: Bytes) -> str:
-        await exchange(product.http, (case.data,), half_close=True)
+        await exchange(product.grpc if case.name.startswith("h2/") else product.http, (case.data,), half_close=True)
         return ""
 
-    await each(bodies, send)
+    await each(CASES, send)
     before = resident_kib(product.pid)
     for _ in range(scale(1, 10)):
-        await each(bodies, send)
-        await each(http1_cases(), send_raw)
+        await each(CASES, send)
+        await each((*http1_cases(), *http2_cases()), send_raw)
     growth = resident_kib(product.pid) - before
 
     measured(f"{growth} KiB more than {before} KiB")

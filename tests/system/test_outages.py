@@ -84,7 +84,7 @@ async def test_a_killed_database_costs_no_prediction_and_no_acknowledged_write(
 
 @pytest.mark.parametrize("fault", ["killed", "hung"])
 async def test_database_and_redis_both_gone_cost_no_prediction(
-    product: Penstock, doomed_postgres: Postgres, redis: Redis, fault: str, scale: Scale, measured: Measured
+    product: Penstock, doomed_postgres: Postgres, redis: Redis, *, fault: str, scale: Scale, measured: Measured
 ) -> None:
     await asyncio.to_thread(begin, product)
     async with loaded(Load(pause_s=0.002)) as load, admin_client(product) as client:
