@@ -7,6 +7,7 @@ serves) and `retire` (after it does), so a request never meets an endpoint that 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal
@@ -29,6 +30,8 @@ SLICE: Final = 200
 """Deployments prepared before requests get a turn."""
 DRAIN_S: Final = 30.0
 """An endpoint or model that is no longer routed to gets this long to end the calls it has."""
+LINGER_S: Final = 1.0
+"""How long it is kept even without calls: a request may have found it in the old table and not called it yet."""
 
 
 class LiveEndpoint:
@@ -114,6 +117,11 @@ def artifact_path(uri: str) -> str:
     return str(Path(unquote(parts.path)))
 
 
+def held(replica: Replica) -> tuple[str, str, str]:
+    """What a deployment holds at its backend. Several deployments may hold the same."""
+    return replica.backend, replica.remote_name, replica.remote_version
+
+
 def endpoint_specs(backend: str, spec: BackendSpec) -> list[tuple[EndpointSpec, int]]:
     """What to connect to, and each one's weight. A backend without endpoints runs in this process."""
     base = EndpointSpec(
@@ -138,6 +146,10 @@ class Fleet:
         self._refused: dict[str, tuple[BackendSpec, str]] = {}
         """Backends that could not be connected, and why."""
         self._deployed: dict[str, Deployed] = {}
+        self._holders: Counter[tuple[str, str, str]] = Counter()
+        """How many deployments hold a model at a backend; it is unloaded after the last of them."""
+        self._outgrown: list[Replica] = []
+        """What deployments pointed at before; let go of when the serving table is retired."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger("penstock.fleet")
         self.changed = asyncio.Event()
@@ -179,6 +191,9 @@ class Fleet:
                 await asyncio.sleep(0)
             known = self._deployed.get(want.replica.deployment)
             if known is None or known.replica != want.replica:
+                if known is not None:
+                    self._outgrown.append(known.replica)
+                self._holders[held(want.replica)] += 1
                 known = self._deployed[want.replica.deployment] = self._new(want)
                 self._start_load(known)
                 anew = True
@@ -191,13 +206,12 @@ class Fleet:
         """Let go of what no table routes to any more; calls in flight end first."""
         while self._replaced:
             self._close_later(self._replaced.pop())
+        while self._outgrown:
+            self._let_go(self._outgrown.pop())
         for name in deployments:
             gone = self._deployed.pop(name, None)
             if gone is not None:
-                gone.set("UNLOADING")
-                replica = gone.replica
-                self._metrics.model_loaded.forget(replica.model, replica.version, replica.backend)
-                self._background(self._unload(gone))
+                self._let_go(gone.replica)
         for name in backends:
             self._specs.pop(name, None)
             self._refused.pop(name, None)
@@ -282,7 +296,11 @@ class Fleet:
             await repository.load(replica.remote_name, replica.remote_version, artifact=path, sha256=replica.sha256)
             metadata = await endpoint.adapter.metadata(replica.remote_name, replica.remote_version)
         except PenstockError as error:
-            known.set("FAILED", error.text)
+            if self._expects(known, endpoint):
+                known.set("FAILED", error.text)
+            return
+        if not self._expects(known, endpoint):
+            await self._unload(replica)  # It may have come too late for the unload of its retirement.
             return
         if known.signature is None:
             known.signature = Signature(metadata.inputs, metadata.outputs)
@@ -291,14 +309,22 @@ class Fleet:
         known.set("READY")
         self._metrics.load_duration.cell(replica.backend).observe(self._clock() - started)
 
-    async def _unload(self, gone: Deployed) -> None:
-        replica = gone.replica
-        current = self._deployed.get(replica.deployment)
-        same = current is not None and (current.replica.remote_name, current.replica.remote_version) == (
-            replica.remote_name,
-            replica.remote_version,
-        )
-        if same:  # It was replaced by one of the same name, which the load already took the place of.
+    def _expects(self, known: Deployed, endpoint: LiveEndpoint) -> bool:
+        """Is this load still meant? The deployment may be gone or another by now, or its endpoint replaced."""
+        replica = known.replica
+        return self._deployed.get(replica.deployment) is known and endpoint in self.endpoints(replica.backend)
+
+    def _let_go(self, replica: Replica) -> None:
+        place = held(replica)
+        self._holders[place] -= 1
+        if not self._holders[place]:
+            del self._holders[place]
+            self._metrics.model_loaded.forget(replica.model, replica.version, replica.backend)
+            self._background(self._unload(replica))
+
+    async def _unload(self, replica: Replica) -> None:
+        await asyncio.sleep(LINGER_S)
+        if held(replica) in self._holders:  # Others hold it too, or it was deployed again meanwhile.
             return
         for endpoint in self.endpoints(replica.backend):
             if endpoint.in_process and isinstance(endpoint.adapter, Repository):
@@ -310,10 +336,13 @@ class Fleet:
 
     async def _close(self, pool: tuple[LiveEndpoint, ...]) -> None:
         give_up = self._clock() + DRAIN_S
-        while any(e.load.in_flight for e in pool) and self._clock() < give_up:  # noqa: ASYNC110 - rare, and bounded
-            await asyncio.sleep(0.05)
-        for endpoint in pool:
-            await endpoint.adapter.aclose()
+        try:
+            await asyncio.sleep(LINGER_S)
+            while any(e.load.in_flight for e in pool) and self._clock() < give_up:  # noqa: ASYNC110 - rare, and bounded
+                await asyncio.sleep(0.05)
+        finally:
+            for endpoint in pool:
+                await endpoint.adapter.aclose()
 
     def _background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
