@@ -28,7 +28,7 @@ from penstock_gateway.admin_selection import Term, matches, selector, to_prune
 from penstock_gateway.admin_state import AdminState
 from penstock_registry.kinds import KINDS, Resource
 from penstock_registry.registry import Edit, WriteResult
-from penstock_registry.snapshot import Snapshot, SnapshotInfo
+from penstock_registry.snapshot import Change, Snapshot, SnapshotInfo
 
 PRUNE_TRIES: Final = 5
 Revision = Annotated[int, Path(ge=0, le=2**53, description="number of the snapshot")]
@@ -197,18 +197,8 @@ def _add_snapshot(router: APIRouter, state: AdminState) -> None:
         infos = await registry.history(limit=1, before=revision + 1)
         if not infos or infos[0].revision != revision:
             raise NotFound("snapshot_not_found", revision=revision, newest=await registry.head())
-        changes = [
-            {
-                "kind": change.key[0],
-                "name": change.key[1],
-                "outcome": "created" if change.before is None else "deleted" if change.after is None else "updated",
-                "fields": field_changes(
-                    change.before.manifest() if change.before else {}, change.after.manifest() if change.after else {}
-                ),
-            }
-            for change in await registry.diff(revision)
-        ]
-        return json_response({**_info(infos[0]), "changes": changes})
+        changes = await registry.diff(revision)
+        return await asyncio.to_thread(lambda: json_response({**_info(infos[0]), "changes": _told(changes)}))
 
     router.add_api_route(
         "/v1/snapshots/{revision}",
@@ -219,6 +209,20 @@ def _add_snapshot(router: APIRouter, state: AdminState) -> None:
         tags=["history"],
         responses=openapi.answers({200: openapi.SNAPSHOT}, 400, 404, 503),
     )
+
+
+def _told(changes: Sequence[Change]) -> list[dict[str, object]]:
+    return [
+        {
+            "kind": change.key[0],
+            "name": change.key[1],
+            "outcome": "created" if change.before is None else "deleted" if change.after is None else "updated",
+            "fields": field_changes(
+                change.before.manifest() if change.before else {}, change.after.manifest() if change.after else {}
+            ),
+        }
+        for change in changes
+    ]
 
 
 def _add_rollback(router: APIRouter, state: AdminState) -> None:

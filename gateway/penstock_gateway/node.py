@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -31,6 +32,8 @@ from penstock_router.stats import StatsBook
 DATABASE_PATIENCE_S: Final = 2.0
 """How long a starting process waits for its database before it serves from the last good snapshot file."""
 AGE_S: Final = 1.0
+MANY: Final = 1000
+"""Resources that came at once and are kept out of later garbage collections."""
 
 
 def snapshot_path(settings: Settings) -> Path:
@@ -98,6 +101,9 @@ class Node:
                 changes = self._watch.changes if self._follower.serving is before else None
                 served = await self._follower.apply(snapshot, changes)
             before = snapshot
+            if changes is None or len(changes) > MANY:
+                gc.collect(1)
+                gc.freeze()  # It stays: a collection that walks it stops everything for a second and finds nothing.
             self._first.set()
             if served and self._file is not None:
                 self._file.offer(snapshot)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version as distribution_version
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import structlog
 from msgspec.structs import replace
@@ -31,8 +32,11 @@ from penstock_gateway.settings import Settings
 from penstock_gateway.workers import WorkerSeat
 from penstock_router.metrics import Metrics
 
-GC_THRESHOLD = 50_000
-"""Allocations between collections of the young generation: requests make few cycles, and a collection stops them all."""
+GC_THRESHOLDS: Final = (5_000, 2, 2_000)
+"""Requests make few cycles, and a collection stops them all: the young ones are kept to milliseconds even while a large
+registry is read, and the oldest to almost never: what is read from the registry is frozen."""
+SWITCH_S: Final = 0.001
+"""How long a thread that plans or renders much keeps a request waiting for the interpreter; Python's own is 5 ms."""
 
 Started = Callable[[Addresses], None]
 
@@ -61,10 +65,12 @@ async def serve_worker(
     exposition = Exposition(metrics, run_dir, seat.key if seat else "")
     writing = asyncio.create_task(exposition.keep_writing())
     try:
+        # Before anything is read: the defaults walk a growing registry again and again, for seconds.
+        gc.set_threshold(*GC_THRESHOLDS)
+        sys.setswitchinterval(SWITCH_S)
         await node.start()
         gc.collect()
         gc.freeze()  # What stands now stays: keep it out of every later collection.
-        gc.set_threshold(GC_THRESHOLD, 20, 50)
 
         def draining() -> None:
             node.plane.draining = True

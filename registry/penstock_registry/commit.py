@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -13,7 +14,7 @@ from penstock_registry.chain import AuditRow
 from penstock_registry.entries import audited, committed, now_text
 from penstock_registry.manifest import decode
 from penstock_registry.plan import Expectation, Outcome, Plan, Prepared, decide, joined, lost, references_after
-from penstock_registry.references import in_use, missing, offers, references_of, withdrawn
+from penstock_registry.references import Reference, in_use, missing, offers, references_of, withdrawn
 from penstock_registry.rows import Head, Stored
 from penstock_registry.snapshot import Key
 from penstock_registry.store import Transaction
@@ -65,7 +66,8 @@ async def commit(transaction: Transaction, attempt: Attempt, edits_of: EditsOf, 
     )
     audit = [*denials, row]
     if advanced:
-        entries = committed(head, plan, audit, author=attempt.author, reason=attempt.reason)
+        make = partial(committed, head, plan, audit, author=attempt.author, reason=attempt.reason)
+        entries = make() if len(plan.changes) <= SLICE else await transaction.compute(make)
     else:
         entries = audited(head, audit)
     await write(transaction, entries)
@@ -79,8 +81,10 @@ async def examine(transaction: Transaction, head: Head, attempt: Attempt, edits_
     except (InvalidArgument, NotFound) as error:
         return Plan(error=error)
     keys: set[Key] = {edit.key for edit in edits} | set(attempt.expectation.resources)
-    for edit in edits:
+    for index, edit in enumerate(edits):
         keys.update(reference.target for reference in references_of(edit.resource))
+        if index % SLICE == SLICE - 1:
+            await transaction.breathe()
     stored = await rows.resources(transaction, sorted(keys))
     race = lost(attempt.expectation, stored, head.revision)
     if race is not None:
@@ -97,7 +101,10 @@ async def examine(transaction: Transaction, head: Head, attempt: Attempt, edits_
 async def _broken(transaction: Transaction, plan: Plan, stored: dict[Key, Stored]) -> list[InvalidArgument]:
     """References the plan would leave without their target."""
     after = {change.key: change.after for change in plan.changes}
-    references = references_after(plan.changes)
+    references: list[Reference] = []
+    for start in range(0, len(plan.changes), SLICE):
+        references += references_after(plan.changes[start : start + SLICE])
+        await transaction.breathe()
     offered: dict[Key, frozenset[str]] = {}
     for index, target in enumerate(sorted({reference.target for reference in references})):
         if target in after:
@@ -107,7 +114,10 @@ async def _broken(transaction: Transaction, plan: Plan, stored: dict[Key, Stored
         if index % SLICE == 0:
             await transaction.breathe()
     errors = missing(references, offered)
-    gone = withdrawn(plan.changes)
+    gone: dict[Key, frozenset[str]] = {}
+    for start in range(0, len(plan.changes), SLICE):
+        gone |= withdrawn(plan.changes[start : start + SLICE])
+        await transaction.breathe()
     if errors or not gone:
         return errors
     users = await rows.users(transaction, sorted(gone))

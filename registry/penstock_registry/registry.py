@@ -229,10 +229,12 @@ class Registry:
             if not 0 <= to <= head.revision:
                 raise NotFound("snapshot_not_found", revision=to, newest=head.revision)
             bodies = await loading.bodies_at(transaction, to, head.revision)
-            return [
-                Prepared(key, None if body is None else decode(key[0], body, revision), body)
-                for key, (body, revision) in sorted(bodies.items())
-            ]
+            prepared: list[Prepared] = []
+            for key, (body, revision) in sorted(bodies.items()):
+                prepared.append(Prepared(key, None if body is None else decode(key[0], body, revision), body))
+                if len(prepared) % SLICE == 0:
+                    await transaction.breathe()
+            return prepared
 
         reason = reason or f"rollback to {to}"
         return await self._commit(Attempt(author, reason, "rollback", f"registry@{to}"), reverted)

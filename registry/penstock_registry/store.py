@@ -75,6 +75,15 @@ class Transaction:
             self._spoke_at = self._loop.time()
             await self.connection.execute(statement, portion)
 
+    async def compute(self, work: Callable[[], T]) -> T:
+        """The result of a long pure computation, made in a thread while others run and the server hears from us."""
+        made = asyncio.ensure_future(asyncio.to_thread(work))
+        while not made.done():
+            await self.breathe()
+            await asyncio.wait({made}, timeout=self.patience.step_s / 4)
+        self.patience.renew()
+        return made.result()
+
     async def breathe(self) -> None:
         """In the middle of a long computation: let others run, and let the server know that we are still there."""
         # The time computed is not the server's; the time others take meanwhile may be.

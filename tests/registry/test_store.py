@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -39,6 +40,28 @@ async def insert_one(transaction: Transaction) -> None:
 async def count(transaction: Transaction) -> int:
     [(found,)] = await transaction.rows(select(func.count()).select_from(NUMBERS))
     return int(found)
+
+
+async def test_a_long_computation_keeps_nobody_waiting_and_its_connection(store: Store) -> None:
+    """Longer than a step, and than the server lets a silent transaction be."""
+    turns = 0
+
+    def slow() -> int:
+        time.sleep(3 * QUICK.step_s)
+        return 7
+
+    async def work(transaction: Transaction) -> int:
+        await insert_one(transaction)
+        return await transaction.compute(slow)
+
+    writing = asyncio.ensure_future(store.write(work))
+    while not writing.done():
+        turns += 1
+        await asyncio.sleep(0.01)
+
+    assert await writing == 7
+    assert turns > 10
+    assert await store.read(count) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock_registry import trail as trail_module
+from penstock_registry.kinds import Resource
 from penstock_registry.snapshot import Change, Key, Snapshot
 from penstock_registry.trail import Trail
 from tests.support.resources import model
@@ -11,8 +12,8 @@ A, B = model("a"), model("b")
 KEY_A, KEY_B = A.key, B.key
 
 
-def at(revision: int, *resources: object) -> Snapshot:
-    return Snapshot(revision, {r.key: r for r in resources})  # type: ignore[attr-defined]
+def at(revision: int, *resources: Resource) -> Snapshot:
+    return Snapshot(revision, {r.key: r for r in resources})
 
 
 def test_what_changed_between_two_snapshots_is_known() -> None:
