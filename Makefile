@@ -11,6 +11,8 @@ SERVE := $(VENV)/.installed-serve
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 INSTALL := $(PIP) install --no-compile --no-deps --require-hashes
 export DEMO_STARTED := $(shell date +%s.%N)
+# ONNX Runtime reports to Microsoft unless told not to; Penstock tells it by itself, tests and bench import it directly, too.
+export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help setup serve-setup triton kserve servers demo test check bench fmt clean
 
@@ -19,9 +21,12 @@ help:  ## this list
 	@echo
 	@echo 'make demo ONCE=1 ends after the predictions; PYTHON=/path/to/python chooses the Python of $(VENV).'
 
+# The `@:` keeps make from remarking that there is nothing to be done.
 setup: $(ALL)  ## a virtualenv with everything the lock names, checked by hash
+	@:
 
 serve-setup: $(SERVE)
+	@:
 
 $(BIN)/python:
 	@python=$$(PYTHON='$(PYTHON)' deploy/setup/find_python.sh); \

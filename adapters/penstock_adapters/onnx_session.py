@@ -11,9 +11,8 @@ from typing import Any, Final, Protocol
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as native
 
+from penstock_adapters.onnx_library import native, ort
 from penstock_adapters.onnx_shapes import with_shape
 from penstock_adapters.protocol.datatypes import DATATYPES
 from penstock_adapters.protocol.errors import Internal, InvalidArgument, PenstockError

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import onnxruntime as ort
 
 from penstock_adapters.adapter import EndpointSpec, IndexEntry, ModelState
+from penstock_adapters.onnx_library import ort
 from penstock_adapters.onnx_session import NATIVE_FAULTS, OnnxSession, Threads, read_model, translate
 from penstock_adapters.protocol.body import ResponseBody
 from penstock_adapters.protocol.errors import InvalidArgument, NotFound, PenstockError, Unavailable

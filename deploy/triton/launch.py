@@ -72,6 +72,7 @@ def environment(home: Path) -> Mapping[str, str]:
     return {
         "PATH": f"{home / f'stub-{PYTHON}' / 'bin'}:{os.defpath}",
         "LD_LIBRARY_PATH": f"{library_directory()}:{home / 'nvidia_pytriton.libs'}",
+        "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime inside its models reports to Microsoft otherwise
     }
 
 

@@ -33,7 +33,7 @@ def test_two_servers_never_share_a_shared_memory_prefix() -> None:
 
 
 def test_the_server_inherits_nothing_but_what_it_needs() -> None:
-    assert set(environment(Path("/home"))) == {"PATH", "LD_LIBRARY_PATH"}
+    assert set(environment(Path("/home"))) == {"PATH", "LD_LIBRARY_PATH", "ORT_DISABLE_TELEMETRY"}
 
 
 def test_what_a_killed_server_left_in_shared_memory_is_removed() -> None:

@@ -92,12 +92,12 @@ def _python() -> Finding:
 
 def _runtime() -> Finding:
     try:
-        onnxruntime = importlib.import_module("onnxruntime")
+        library = importlib.import_module("penstock_adapters.onnx_library")
     except ImportError as error:
         return Finding(
             "onnxruntime", "FAIL", f"cannot be imported: {error}", "pip install --force-reinstall onnxruntime"
         )
-    return Finding("onnxruntime", "ok", str(onnxruntime.__version__))
+    return Finding("onnxruntime", "ok", str(library.ort.__version__))
 
 
 def _files() -> Finding:
