@@ -89,8 +89,11 @@ class Node:
         path = snapshot_path(self._settings)
         kept = await asyncio.to_thread(load_snapshot, path, lambda why: self._log.warning("snapshot_file", problem=why))
         async with self._applying:
-            if kept is not None and self.plane.table is None:
-                self._log.warning("database_unavailable", problem=self._watch.problem, serving=kept.revision)
+            if self.plane.table is not None:
+                return
+            problem = self._watch.problem or "no answer yet"
+            self._log.warning("database_unavailable", problem=problem, serving=kept.revision if kept else None)
+            if kept is not None:
                 await self._follower.apply(kept)
 
     async def _follow(self) -> None:

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import structlog.testing
+
 from penstock_adapters.fake import connect
 from penstock_gateway.node import Node, snapshot_path
 from penstock_gateway.settings import Settings, load
@@ -84,8 +86,12 @@ async def test_with_the_database_away_it_starts_from_the_last_good_snapshot(tmp_
 
 async def test_without_database_and_file_it_runs_and_says_it_is_not_ready(tmp_path: Path) -> None:
     (tmp_path / "penstock.db").mkdir()
-    async with started(settings(tmp_path)) as node:
-        assert node.plane.not_ready_reason == "not_loaded_yet"
+    with structlog.testing.capture_logs() as lines:
+        async with started(settings(tmp_path)) as node:
+            assert node.plane.not_ready_reason == "not_loaded_yet"
+    # Not only that there is no file, which alone would be the smaller half of the trouble.
+    [line] = [line for line in lines if line["event"] == "database_unavailable"]
+    assert (line["problem"], line["serving"]) == ("store_unavailable", None)
 
 
 def test_the_snapshot_file_belongs_to_one_database(tmp_path: Path) -> None:
