@@ -148,8 +148,9 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         if self._body_view is not None:
             self._filled += nbytes
-            if self._filled == self._length:
-                self._finish(self._body_view.toreadonly())
+            if self._filled >= self._length:
+                self._keep = self._keep and self._filled == self._length
+                self._finish(self._body_view[: self._length].toreadonly())
             return
         if self.future is None:
             self.transport.abort()  # nobody asked for anything
@@ -166,6 +167,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._problem:
             self.fail(Garbage(self._problem))
         elif self._done:
+            if nbytes == SCRATCH:
+                self._keep = False  # a full buffer may not be all there is
             self._finish(self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces))
         elif self._length:
             self._read_directly()
@@ -173,8 +176,12 @@ class Connection(asyncio.BufferedProtocol):
             self.fail(Garbage("its head or its trailers are too large"))
 
     def _read_directly(self) -> None:
-        """The rest of a body of known length goes straight to where it will stay: one buffer, no parser, no copies."""
-        self._body = bytearray(self._length)
+        """The rest of a body of known length goes straight to where it will stay: one buffer, no parser, no copies.
+
+        There is room for one byte more: what stands behind the body must be seen before anybody else is given the
+        connection, or it would be read as the answer to the next request.
+        """
+        self._body = bytearray(self._length + 1)
         view = memoryview(self._body)
         for piece in self._pieces:
             view[self._filled : self._filled + len(piece)] = piece

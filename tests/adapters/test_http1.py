@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from math import inf
-from typing import Any
 
 import pytest
 
@@ -119,36 +118,6 @@ async def test_the_earlier_deadline_is_kept_also_when_it_comes_second() -> None:
         assert not calls[0].done()
         await client.aclose()
         await asyncio.gather(*calls, return_exceptions=True)
-
-
-async def test_a_deadline_is_kept_when_an_earlier_one_passes_while_the_connection_opens(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    loop = asyncio.get_running_loop()
-    connect = loop.create_connection
-    connectable = asyncio.Event()
-    connectable.set()
-
-    async def slowly(*args: Any, **kwargs: Any) -> object:
-        await connectable.wait()
-        return await connect(*args, **kwargs)
-
-    monkeypatch.setattr(loop, "create_connection", slowly)
-    async with serving(held(asyncio.Event())) as server:
-        client = HttpClient(server.url, connect_timeout_s=5.0)
-        first = asyncio.create_task(get(client, within_s=0.1))
-        await eventually(lambda: server.accepted == 1)
-        connectable.clear()
-        second = asyncio.create_task(get(client, within_s=0.5))
-        with pytest.raises(DeadlineExceeded):
-            await first
-        connectable.set()
-
-        done, _ = await asyncio.wait([second], timeout=5)
-
-        assert [type(call.exception()) for call in done] == [DeadlineExceeded]
-        second.cancel()
-        await client.aclose()
 
 
 async def test_a_deadline_that_has_passed_is_exceeded() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from penstock_adapters.http1 import HttpClient
-from penstock_adapters.http1_connection import AnswerCaps, Response
+from penstock_adapters.http1_connection import SCRATCH, AnswerCaps, Response
 from penstock_adapters.protocol.errors import BadBackendAnswer, DeadlineExceeded, Unavailable
-from tests.support.raw_server import Peer, RawServer, Script, always, answer, eventually
+from tests.support.raw_server import Peer, RawServer, Script, always, answer, eventually, serving
 
 CAPS = AnswerCaps(body=1 << 20, head=8192, headers=20, chunks=100)
 Ask = Callable[..., Awaitable[Response]]
@@ -250,3 +251,51 @@ async def test_an_answer_before_the_request_was_read_is_delivered_and_the_connec
 
     assert (first.status, second.status) == (413, 413)
     assert server.accepted == 2
+
+
+async def silence(peer: Peer) -> None:
+    await peer.request()
+    await peer.closed()
+
+
+async def test_a_deadline_is_kept_when_an_earlier_one_passes_while_the_connection_opens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    connect = loop.create_connection
+    connectable = asyncio.Event()
+    connectable.set()
+
+    async def slowly(*args: Any, **kwargs: Any) -> object:
+        await connectable.wait()
+        return await connect(*args, **kwargs)
+
+    monkeypatch.setattr(loop, "create_connection", slowly)
+    async with serving(silence) as server:
+        client = HttpClient(server.url, connect_timeout_s=5.0)
+        first = asyncio.create_task(ask(client, within_s=0.1))
+        await eventually(lambda: server.accepted == 1)
+        connectable.clear()
+        second = asyncio.create_task(ask(client, within_s=0.5))
+        with pytest.raises(DeadlineExceeded):
+            await first
+        connectable.set()
+
+        done, _ = await asyncio.wait([second], timeout=5)
+
+        assert [type(call.exception()) for call in done] == [DeadlineExceeded]
+        second.cancel()
+        await client.aclose()
+
+
+@pytest.mark.parametrize("size", [1, SCRATCH - len(answer(b"x" * SCRATCH)) + SCRATCH, SCRATCH, 100_000])
+async def test_a_waiting_caller_never_gets_the_bytes_behind_another_s_answer(size: int) -> None:
+    body = b"x" * size
+    async with serving(always(answer(body) + answer(b"poison"))) as server:
+        client = HttpClient(server.url, connections_max=1)
+
+        answers = await asyncio.gather(ask(client), ask(client), ask(client))
+
+        assert [bytes(one.body) for one in answers] == [body] * 3
+
+        await client.aclose()
