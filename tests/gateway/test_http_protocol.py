@@ -208,9 +208,9 @@ async def test_a_reader_that_takes_nothing_is_cut_off(server: HttpServer, port: 
     body = b"x" * (1 << 20)
     async with await RawConnection.open(port) as connection:
         for _ in range(12):
-            await connection.send(post("/apart", body))
+            connection.send_soon(post("/apart", body))
+        await eventually(lambda: any(c._write_paused for c in server.connections))
         [protocol] = server.connections
-        await eventually(lambda: protocol._write_paused)
         now = asyncio.get_running_loop().time()
         protocol.sweep(now)
         protocol.sweep(now + STALL_S + 1)
