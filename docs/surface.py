@@ -339,7 +339,8 @@ curl -s -X POST http://127.0.0.1:8102/v1/models/digits/promote -H 'content-type:
 ```
 
 - **Resources** are manifests, as in [manifests](manifests.md), with `revision` (the snapshot that last changed it) and, for a
-  deployment, `status`: its observed state (PENDING, LOADING, READY, FAILED, UNLOADING) and the reason.
+  deployment, `status`: its observed state (PENDING, LOADING, READY, FAILED, UNLOADING) and the reason. A model's `status`
+  has `replicas`: where each version runs, with state and reason, and `placed` if a Placement and no Deployment put it there.
 - **Races**: the ETag of a resource is its revision. Send it in `If-Match`, and a change that somebody else made first is a 409
   instead of lost; `If-None-Match: *` only creates. An apply with prune is decided again if something changed meanwhile.
 - **Errors** are problem documents (RFC 9457, `application/problem+json`): `error` has the text, `reason` the word that does

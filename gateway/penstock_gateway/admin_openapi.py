@@ -196,7 +196,7 @@ def _schemas() -> Json:
                 "metadata": _ref("Metadata"),
                 "spec": _ref(SPECS[kind].__name__),
                 "revision": {"type": "integer", "readOnly": True, "description": "the snapshot that last changed it"},
-                "status": {"type": "object", "readOnly": True, "description": "a deployment's observed state"},
+                "status": {"type": "object", "readOnly": True, "description": "what is observed here and now"},
             },
         }
     problem = _object(type=_TEXT, title=_TEXT, status=_NUMBER, detail=_TEXT, error=_TEXT, reason=_TEXT, hint=_TEXT)

@@ -1,13 +1,16 @@
-"""What the admin API stands on: the registry, the observed state of deployments, and how a resource is shown."""
+"""What the admin API stands on: the registry, the observed state of deployments and models, and how a resource is shown."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
+
+from msgspec.structs import asdict
 
 from penstock_registry.kinds import KINDS, Kind, Resource
 from penstock_registry.registry import Registry
 from penstock_registry.snapshot import Snapshot
+from penstock_router.live import Standing
 
 RegistryProvider = Callable[[], Awaitable[Registry]]
 """Gives the open registry. Raises Unavailable("store_unavailable") while it cannot be opened."""
@@ -27,6 +30,8 @@ class Serving(Protocol):
     @property
     def not_ready_reason(self) -> str: ...
 
+    def standings(self, model: str) -> Sequence[Standing]: ...
+
 
 class AdminState:
     """Shared by all routes of one admin API."""
@@ -44,9 +49,11 @@ class AdminState:
         return await (await self.registry()).snapshot()
 
     def shown(self, resource: Resource) -> dict[str, object]:
-        """A resource as the API shows it: its manifest, its revision, and for a deployment its observed state."""
+        """A resource as the API shows it: its manifest, its revision, and what was observed of a deployment or model."""
         document: dict[str, object] = {**resource.manifest(), "revision": resource.revision}
         if resource.kind == "Deployment":
             state, reason = self.observed(resource.metadata.name)
             document["status"] = {"state": state, "reason": reason}
+        elif resource.kind == "Model":
+            document["status"] = {"replicas": [asdict(s) for s in self.serving.standings(resource.metadata.name)]}
         return document

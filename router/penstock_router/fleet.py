@@ -298,6 +298,8 @@ class Fleet:
         except PenstockError as error:
             if self._expects(known, endpoint):
                 known.set("FAILED", error.text)
+                where = {"model": replica.model, "version": replica.version, "backend": replica.backend}
+                self._log.error("model_not_loaded", **where, problem=error.text)
             return
         if not self._expects(known, endpoint):
             await self._unload(replica)  # It may have come too late for the unload of its retirement.

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
+import msgspec
+
 from penstock_adapters.adapter import IndexEntry, ModelState
 from penstock_adapters.protocol.errors import NotFound, Unavailable
 from penstock_adapters.protocol.message import Json, ModelMetadata, Signature
 from penstock_router.describe import model_config, model_statistics, platform_name
 from penstock_router.entries import EntryMaker
 from penstock_router.fleet import Fleet
-from penstock_router.plan import VersionPlan, version_order
+from penstock_router.plan import Replica, VersionPlan, is_placed, version_order
 from penstock_router.plane import Entry
 from penstock_router.stats import StatsBook
 from penstock_router.table import RoutingTable, default_versions
@@ -25,6 +27,17 @@ INDEX_STATES: dict[str, ModelState] = {
     "FAILED": "UNAVAILABLE",
     "UNLOADING": "UNLOADING",
 }
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """One place a model version runs in, as this process sees it. `placed`: by a Placement, not by a Deployment."""
+
+    deployment: str
+    version: str
+    backend: str
+    placed: bool
+    state: str
+    reason: str
 
 
 class LivePlane:
@@ -99,6 +112,17 @@ class LivePlane:
             plans = [v for m in self._current().plans.models.values() for v in m.versions.values()]
         rows = sorted(plans, key=lambda p: (p.model, version_order(p.version)))
         return [model_statistics(name or p.model, p.version, self._stats.of(p.model, p.version)) for p in rows]
+
+    def standings(self, model: str) -> Sequence[Standing]:
+        """Where each version of a model runs, the highest version first; nothing for a model the table does not have."""
+        plan = self._table.plans.models.get(model) if self._table else None
+        replicas = [replica for version in plan.versions.values() for replica in version.replicas] if plan else []
+        return [self._standing(replica) for replica in replicas]
+
+    def _standing(self, replica: Replica) -> Standing:
+        known = self._fleet.deployed(replica.deployment)
+        state, reason = (known.state, known.reason) if known else ("PENDING", "not checked yet")
+        return Standing(replica.deployment, replica.version, replica.backend, is_placed(replica), state, reason)
 
     def index(self, *, ready_only: bool) -> Sequence[IndexEntry]:
         return [entry for entry in self._index() if entry.state == "READY" or not ready_only]

@@ -184,6 +184,11 @@ def _placed(model: Resource, version: ModelVersion, placements: Sequence[Resourc
     return []
 
 
+def is_placed(replica: Replica) -> bool:
+    """Did a placement rule put it there? No Deployment's name can hold an @."""
+    return "@" in replica.deployment
+
+
 def placement_order(placement: Resource) -> tuple[int, str]:
     """Highest priority first, then by name."""
     assert isinstance(placement.spec, PlacementSpec)

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from penstock_adapters.adapter import EndpointSpec
 from penstock_adapters.fake import FakeAdapter, Fault
@@ -75,6 +76,17 @@ async def test_a_model_that_does_not_load_is_failed_with_the_reason() -> None:
     assert known is not None
     await eventually(lambda: known.state == "FAILED")
     assert "the digest differs" in known.reason
+
+
+async def test_a_model_that_does_not_load_is_logged() -> None:
+    with capture_logs() as logs:
+        park = Park()
+        park.at("").load_error = InvalidArgument("manifest_invalid", where="artifact", problem="the digest differs")
+        await park.serve(in_process(1))
+        await eventually(lambda: any(row["event"] == "model_not_loaded" for row in logs))
+    (row,) = (row for row in logs if row["event"] == "model_not_loaded")
+    assert (row["model"], row["version"], row["backend"], row["log_level"]) == ("m", "1", "local", "error")
+    assert "the digest differs" in row["problem"]
 
 
 async def test_a_retired_model_is_unloaded() -> None:

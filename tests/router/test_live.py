@@ -5,9 +5,9 @@ import pytest
 from penstock_adapters.adapter import IndexEntry
 from penstock_adapters.protocol.errors import NotFound, Unavailable
 from penstock_registry.kinds import Resource
-from penstock_router.live import LivePlane
+from penstock_router.live import LivePlane, Standing
 from tests.support.park import Park
-from tests.support.resources import backend, deployment, model, route, snapshot
+from tests.support.resources import backend, deployment, model, resource, route, snapshot
 
 A = "http://127.0.0.1:1"
 SIGNATURE = {
@@ -130,3 +130,15 @@ async def test_the_index_tells_every_version_and_its_state() -> None:
 async def test_names_are_models_and_routes_sorted() -> None:
     park = await park_with(MODEL, route("a-route", {"m": 1}))
     assert list(park.plane.names()) == ["a-route", "m"]
+
+
+async def test_a_model_stands_where_deployments_and_placements_put_it() -> None:
+    rule = resource("Placement", "p", {"backend": "b"})
+    park = await park_with(MODEL, deployment("m@1", "b"), rule)
+    make_ready(park, "m-1-b")
+    assert park.plane.standings("m") == [
+        Standing("m@2.b", "2", "b", placed=True, state="PENDING", reason="not checked yet"),
+        Standing("m-1-b", "1", "b", placed=False, state="READY", reason=""),
+    ]
+    assert park.plane.standings("nope") == []
+    assert Park().plane.standings("m") == []

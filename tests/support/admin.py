@@ -23,6 +23,7 @@ from penstock_adapters.protocol.message import Json
 from penstock_gateway.admin import create_admin
 from penstock_registry.kinds import Resource
 from penstock_registry.registry import Registry
+from penstock_router.live import Standing
 
 START_S = 20.0
 
@@ -32,6 +33,10 @@ class FixedServing(msgspec.Struct):
 
     generation: int = 0
     not_ready_reason: str = ""
+    standing: dict[str, list[Standing]] = {}
+
+    def standings(self, model: str) -> list[Standing]:
+        return self.standing.get(model, [])
 
 
 class Reply(NamedTuple):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from penstock_gateway.cli.client import Client, escaped
 from penstock_gateway.cli.exits import Exit, fail, warn
-from penstock_gateway.cli.options import SERVER, Files, Prune, Reason, Selector, Server, admin
-from penstock_gateway.cli.output import Format, as_documents, as_json, as_yaml, entries, line, text
+from penstock_gateway.cli.options import SERVER, Files, Prune, Reason, Selector, Server, admin, plural_of
+from penstock_gateway.cli.output import Format, Resource, as_documents, as_json, as_yaml, entries, line, text
 
 if TYPE_CHECKING:
     from penstock_gateway.manifests import Manifest
@@ -33,7 +33,7 @@ def apply(
     ] = "",
     reason: Reason = "",
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until the change is served and deployments are ready.")
+        bool, typer.Option("--wait", help="Wait until the change is served and its models are ready.")
     ] = False,
     timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="Longest --wait.")] = 60.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary.")] = False,
@@ -197,11 +197,11 @@ def _shown(value: object) -> str:
 
 
 def _wait(client: Client, manifests: Sequence[Manifest], revision: int, timeout_s: float) -> None:
-    """Poll until the snapshot is served and the applied deployments are as wanted; a FAILED one ends it at once."""
-    names = [m.resource.metadata.name for m in manifests if m.resource.kind == "Deployment"]
+    """Poll until the snapshot is served and the applied deployments and models are as wanted; a FAILED one ends it at once."""
+    keys = [m.resource.key for m in manifests if m.resource.kind in {"Deployment", "Model"}]
     until = time.monotonic() + timeout_s
     while True:
-        waiting = _waiting(client, names, revision)
+        waiting = _waiting(client, keys, revision)
         if not waiting:
             warn("everything is ready")
             return
@@ -210,16 +210,28 @@ def _wait(client: Client, manifests: Sequence[Manifest], revision: int, timeout_
         time.sleep(POLL_S)
 
 
-def _waiting(client: Client, names: Sequence[str], revision: int) -> str:
+def _waiting(client: Client, keys: Sequence[tuple[str, str]], revision: int) -> str:
     """What is not as wanted yet, "" if all is."""
     generation = int(text(client.get("/v1/status"), "generation"))
     if generation < revision:
         return f"the server still serves snapshot {generation}"
-    for name in names:
-        deployment = client.get(f"/v1/deployments/{escaped(name)}")
-        state, reason = text(deployment, "status", "state"), text(deployment, "status", "reason")
-        if state == "FAILED":
-            fail(Exit.FAILED, f"Deployment/{name} failed: {reason}", f"penstock describe deployment {name}")
-        if state != "READY" and (text(deployment, "spec", "state") or "READY") == "READY":
-            return f"Deployment/{name} is {state}"
+    for kind, name in keys:
+        resource = client.get(f"/v1/{plural_of(kind)}/{escaped(name)}")
+        for who, state, reason in _states(kind, name, resource):
+            if state == "FAILED":
+                fail(Exit.FAILED, f"{who} failed: {reason}", f"penstock describe {kind.lower()} {name}")
+            if state != "READY":
+                return f"{who} is {state}"
     return ""
+
+
+def _states(kind: str, name: str, resource: Resource) -> Iterator[tuple[str, str, str]]:
+    """(who, state, reason) of what should be ready: a deployment, or the versions of a model that a placement covers."""
+    if kind == "Deployment":
+        if (text(resource, "spec", "state") or "READY") == "READY":
+            yield f"Deployment/{name}", text(resource, "status", "state"), text(resource, "status", "reason")
+        return
+    for replica in entries(resource, "status", "replicas"):
+        if replica.get("placed"):
+            who = f"Model/{name} version {text(replica, 'version')} on {text(replica, 'backend')}"
+            yield who, text(replica, "state"), text(replica, "reason")

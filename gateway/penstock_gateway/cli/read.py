@@ -29,6 +29,8 @@ from penstock_gateway.cli.output import (
 
 ALL: Final = "all"
 WATCH_S: Final = 1.0
+PLACED: Final = "(placed)"
+"""Stands for the name of what a placement rule deploys."""
 
 
 def get(
@@ -150,16 +152,23 @@ def describe(
     for row in as_yaml(item["spec"]).splitlines():
         line(f"  {row}")
     if known in {"Model", "Backend"}:
-        _deployments(client, known, name(item))
+        _deployments(client, known, item)
     if known == "Model":
         _routes(client, name(item))
 
 
 def _because(item: Resource) -> str:
-    return f" ({text(item, 'status', 'reason')})" if text(item, "status", "reason") else ""
+    return _reason(text(item, "status", "reason"))
 
 
-def _deployments(client: Client, kind: str, wanted: str) -> None:
+def _reason(reason: str) -> str:
+    return f" ({reason})" if reason else ""
+
+
+def _deployments(client: Client, kind: str, described: Resource) -> None:
+    """Where it runs: its deployments, and the versions of a model that a placement covers."""
+    wanted = name(described)
+
     def concerns(item: Resource) -> bool:
         named = text(item, "spec", "model").partition("@")[0] if kind == "Model" else text(item, "spec", "backend")
         return named == wanted
@@ -173,6 +182,16 @@ def _deployments(client: Client, kind: str, wanted: str) -> None:
         ]
         for item in client.items("deployments")
         if concerns(item)
+    ]
+    rows += [
+        [
+            PLACED,
+            f"{wanted}@{text(it, 'version')}",
+            text(it, "backend"),
+            text(it, "state") + _reason(text(it, "reason")),
+        ]
+        for it in entries(described, "status", "replicas")
+        if it.get("placed")
     ]
     line("Deployments:" if rows else "Deployments: none")
     if rows:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from penstock_registry.kinds import Resource
+from penstock_router.live import Standing
 from tests.gateway.cli.commands import penstock
 from tests.support.admin import AdminServer
 from tests.support.resources import backend, deployment, model, route
@@ -123,6 +124,28 @@ def test_waiting_ends_at_once_when_a_deployment_failed(admin: AdminServer, files
 
     assert ran.code == 6
     assert "error: Deployment/m-1-b failed: no such file" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "words"),
+    [
+        ("FAILED", 6, "error: Model/m version 2 on b failed: this is not an ONNX file"),
+        ("LOADING", 1, "not ready after 0 s: Model/m version 2 on b is LOADING"),
+        ("READY", 0, "everything is ready"),
+    ],
+)
+def test_waiting_covers_what_a_placement_puts_somewhere(
+    admin: AdminServer, files: str, state: str, code: int, words: str
+) -> None:
+    admin.serving.generation = 1
+    admin.states["m-1-b"] = ("READY", "")
+    reason = "this is not an ONNX file" if state == "FAILED" else ""
+    admin.serving.standing["m"] = [Standing("m@2.b", "2", "b", placed=True, state=state, reason=reason)]
+
+    ran = penstock("apply", "-f", files, "--wait", "--timeout", "0", "--server", admin.url)
+
+    assert ran.code == code
+    assert words in ran.err
 
 
 def test_diff_exits_with_1_and_shows_each_field(admin: AdminServer, files: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from queue import Queue
 import pytest
 import yaml
 
+from penstock_router.live import Standing
 from tests.gateway.cli.commands import penstock
 from tests.support.admin import AdminServer
 from tests.support.resources import backend, deployment, model, resource, route
@@ -102,6 +103,15 @@ def test_describe_says_when_nothing_is_connected(filled: AdminServer) -> None:
     ran = penstock("describe", "model", "n", "--server", filled.url)
 
     assert ran.lines[-2:] == ["Deployments: none", "Routes: none; it is called by its own name"]
+
+
+def test_describe_shows_where_a_placement_put_a_model_and_what_became_of_it(filled: AdminServer) -> None:
+    failed = Standing("n@1.b", "1", "b", placed=True, state="FAILED", reason="this is not an ONNX file")
+    filled.serving.standing["n"] = [failed]
+
+    ran = penstock("describe", "model", "n", "--server", filled.url)
+
+    assert "  (placed)   n@1     b         FAILED (this is not an ONNX file)" in ran.lines
 
 
 def test_describe_shows_why_a_deployment_is_not_ready(filled: AdminServer) -> None:
