@@ -69,8 +69,8 @@ def cli() -> str:
     return f"""# Command line
 
 `penstock COMMAND --help` says the same as this page. What programs read goes to standard output and is never coloured;
-summaries, warnings and errors go to standard error. Every error has a hint. `penstock --install-completion` completes
-commands and options in your shell.
+summaries, warnings and errors go to standard error; a hint follows where it is not plain what to do.
+`penstock --install-completion` completes commands and options in your shell.
 
 ## Exit codes
 

@@ -35,8 +35,16 @@ def run(settings: Settings) -> int:
         sockets = worker_sockets(addresses(settings), settings.workers)
     except OSError as error:
         reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be bound ({error.strerror})"
-        hint = "`penstock doctor` says which"
-        log.error("cannot_listen", problem=f"one of the addresses {reason}", hint=hint)  # noqa: TRY400 - no fault of ours
+        hint = "end what listens there, or choose other ports: --http-port, --grpc-port, --admin-port"
+        log.error("cannot_listen", problem=f"{error.filename} {reason}", hint=hint)  # noqa: TRY400 - no fault of ours
+        return PERMANENT
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        for one in sockets:
+            one.close()
+        problem, hint = f"{settings.data_dir}: {error.strerror}", "choose another folder with --data-dir"
+        log.error("cannot_make_data_dir", problem=problem, hint=hint)  # noqa: TRY400 - no fault of ours
         return PERMANENT
     if settings.workers == 1:
         return 1 if uvloop.run(serve_worker(settings, sockets[0], None, None, announced)) else 0

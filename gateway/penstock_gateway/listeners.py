@@ -66,9 +66,13 @@ class WorkerSockets(msgspec.Struct):
 
 
 def listening_socket(address: Address, *, reuse_port: bool = False) -> socket.socket:
-    """A socket that listens. Raises OSError if the address is taken or not ours."""
+    """A socket that listens. Raises OSError, with the address as its `filename`, if it is taken or not ours."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG, reuse_port=reuse_port)
+    try:
+        return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG, reuse_port=reuse_port)
+    except OSError as error:
+        error.filename = str(address)
+        raise
 
 
 class _AdminServer(uvicorn.Server):

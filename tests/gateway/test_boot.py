@@ -24,6 +24,16 @@ def test_a_port_in_use_is_said_and_nothing_is_started(tmp_path: Path, capfd: pyt
         flags = {"http_port": port, "grpc_port": "0", "admin_port": "0", "data_dir": str(tmp_path / "data")}
         assert run(load(flags=flags, environ={})) == PERMANENT
     said = capfd.readouterr().err
-    assert "is in use" in said
-    assert "penstock doctor" in said
+    assert f"127.0.0.1:{port} is in use" in said
+    assert "--http-port" in said
     assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    flags = {"http_port": "0", "grpc_port": "0", "admin_port": "0", "data_dir": str(tmp_path / "file" / "data")}
+    assert run(load(flags=flags, environ={})) == PERMANENT
+    said = capfd.readouterr().err
+    assert "Not a directory" in said
+    assert "--data-dir" in said
+    assert "Traceback" not in said

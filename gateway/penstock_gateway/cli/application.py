@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Callable
 from typing import Final
 
@@ -12,6 +13,7 @@ from penstock_gateway.cli import declare, doctor, history, infer, read, server
 from penstock_gateway.cli.exits import MEANINGS
 
 WIDTH: Final = 110
+NARROW: Final = 76
 COMMANDS: Final = (
     server.serve,
     declare.apply,
@@ -67,5 +69,9 @@ def _help(command: Callable[..., None]) -> str:
 
 
 def _exit_codes() -> str:
-    lines = (f"  {code.value}  {meaning}" for code, meaning in MEANINGS.items())
+    # Wrapped here: the formatter leaves such a paragraph alone, and a terminal of 80 columns would cut words in two.
+    lines = (
+        textwrap.fill(meaning, NARROW, initial_indent=f"  {code.value}  ", subsequent_indent="     ")
+        for code, meaning in MEANINGS.items()
+    )
     return "\b\nExit codes:\n" + "\n".join(lines)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from pathlib import Path
+from typing import Final, NoReturn
+from urllib.parse import urlsplit
 
 from penstock_adapters.protocol.errors import PenstockError
-from penstock_gateway.cli.exits import exit_for, fail
+from penstock_gateway.cli.exits import Exit, exit_for, fail
 from penstock_registry import migrate
 from penstock_registry.registry import Registry
 from penstock_registry.store import Store
+
+HINT: Final = "check the setting `database`: `penstock config show`"
 
 
 async def upgrade(url: str) -> tuple[str, str]:
     """The schema's version before and after. Ends the command if the database cannot be reached."""
     before, _ = await versions(url)
+    file = sqlite_file(url)
     try:
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
         registry = await Registry.open(url, upgrade=True)
         await registry.aclose()
+    except OSError as error:
+        fail(Exit.UNREACHABLE, f"the folder of {file} cannot be made: {error.strerror}", HINT)
     except PenstockError as error:
         refuse(error)
     return before, (await versions(url))[0]
@@ -41,7 +50,10 @@ async def check(url: str) -> str:
 
 
 async def versions(url: str) -> tuple[str, str]:
-    """The schema version of the database ("" = none yet) and the one this program needs."""
+    """The schema version of the database ("" = none yet) and the one this program needs. Makes no file."""
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        return "", migrate.known()[-1]
     try:
         store = Store(url)
         try:
@@ -52,6 +64,11 @@ async def versions(url: str) -> tuple[str, str]:
         refuse(error)
 
 
+def sqlite_file(url: str) -> Path | None:
+    """Where a SQLite database lies; None for a server's."""
+    return Path(urlsplit(url).path[1:]) if url.startswith("sqlite") else None
+
+
 def refuse(error: PenstockError) -> NoReturn:
     """End the command with the error's text."""
-    fail(exit_for(error.code.http), error.text, "check the setting `database`: `penstock config show`")
+    fail(exit_for(error.code.http), error.text, HINT)

@@ -50,7 +50,7 @@ def doctor(
 
     Examples:
       penstock doctor
-      penstock doctor --set database=postgresql+asyncpg://penstock@db/penstock -o json
+      penstock doctor --set database=postgresql+asyncpg://db/penstock -o json
 
     """
     findings = list(examine(config, flags_of(settings)))

@@ -26,7 +26,7 @@ def delete(
 
     Examples:
       penstock delete route digits
-      penstock delete deployment digits-1-local digits-2-local --reason "moved to Triton"
+      penstock delete deployment digits-1-local digits-2-local -m "on Triton now"
 
     """
     client = admin(server)

@@ -53,11 +53,12 @@ def serve(
 ) -> None:
     """Serve REST, gRPC and the admin API.
 
-    Ctrl-C or SIGTERM lets requests in flight finish.
+    Ctrl-C or SIGTERM lets requests in flight finish. Exit code 0 if every request that was accepted was answered, 1 if not,
+    78 if it cannot listen or has no folder for its files.
 
     Examples:
       penstock serve
-      penstock serve --workers 4 --database postgresql+asyncpg://penstock@db/penstock
+      penstock serve --workers 4 --database postgresql+asyncpg://db/penstock
       penstock serve --set drain_seconds=10 --set gzip=false
 
     """
@@ -154,7 +155,7 @@ def db_check(*, config: Config = "", database: DatabaseFlag = None, settings: Se
     loaded = load_settings(config, flags_of(settings, database=database))
     problem = asyncio.run(db.check(loaded.database_url))
     if problem:
-        fail(Exit.DIFFERENT, problem, "restore a backup, or read docs/reference/cli.md on `db check`")
+        fail(Exit.DIFFERENT, problem, "" if "db upgrade" in problem else "restore the database from a backup")
     line("schema and history are in order")
 
 

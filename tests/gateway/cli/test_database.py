@@ -35,6 +35,30 @@ def test_an_upgrade_makes_the_schema_and_twice_changes_nothing(url: str) -> None
     assert after.out == f"database {NEWEST}, program {NEWEST}\n"
 
 
+def test_looking_at_a_database_makes_no_file_and_an_upgrade_makes_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "penstock.db"
+    url = f"sqlite+aiosqlite:///{path}"
+
+    looked = [penstock("db", command, "--database", url) for command in ("version", "check")]
+    before = path.parent.exists()
+    made = penstock("db", "upgrade", "--database", url)
+
+    assert [ran.code for ran in looked] == [0, 1]
+    assert not before
+    assert made.code == 0, made.err
+    assert path.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    ran = penstock("db", "upgrade", "--database", f"sqlite+aiosqlite:///{tmp_path}/file/penstock.db")
+
+    assert ran.code == 3
+    assert "cannot be made" in ran.err
+    assert "hint: " in ran.err
+
+
 def test_a_sound_history_passes_the_check(url: str) -> None:
     missing = penstock("db", "check", "--database", url)
     penstock("db", "upgrade", "--database", url)
