@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from math import inf
 from typing import Final
 
@@ -103,12 +103,10 @@ class GrpcApp:
             self.refuse(stream, InvalidArgument("framing_invalid", problem="it is not a gRPC call"))
         elif path in self._unary:
             return
-        elif path in self._streaming:
-            stream.streaming = True
-            stream.task = asyncio.get_running_loop().create_task(self._stream(stream, self._streaming[path]))
         else:
-            name = self._unoffered.get(path) or path
-            self.refuse(stream, Unimplemented("rpc_unimplemented", rpc=name))
+            stream.streaming = True
+            answers = self._streaming.get(path, self._unimplemented)
+            stream.task = asyncio.get_running_loop().create_task(self._stream(stream, answers))
 
     def ready(self, stream: Stream) -> None:
         """A unary call's request is complete."""
@@ -166,6 +164,15 @@ class GrpcApp:
         given = stream.fields.get("grpc-timeout")
         left_s = inf if given is None else timeout_s(given)
         return await self._infer.answer(data, GrpcHeaders(stream.fields), left_s)
+
+    async def _unimplemented(self, stream: Stream) -> AsyncIterator[bytes]:
+        # Only once the caller has spoken: grpcio takes an end before its first message for a broken stream.
+        await stream.next_message()
+        for answer in self._answers_of(stream.fields.get(":path", "")):
+            yield answer
+
+    def _answers_of(self, unoffered: str) -> Iterable[bytes]:
+        raise Unimplemented("rpc_unimplemented", rpc=self._unoffered.get(unoffered) or unoffered)
 
     async def _watch(self, stream: Stream) -> AsyncIterator[bytes]:
         data = await stream.next_message()

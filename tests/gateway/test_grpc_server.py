@@ -176,6 +176,16 @@ async def test_rpcs_that_are_not_offered_are_unimplemented(channel: Any, name: s
     assert name in error.details()
 
 
+async def test_a_stream_that_is_not_offered_is_never_taken_for_a_broken_one(channel: Any) -> None:
+    codes = set()
+    for _ in range(100):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in channel.stream_stream(METHODS["ModelStreamInfer"].path)(iter([b""])):
+                pass
+        codes.add(caught.value.code())
+    assert codes == {grpc.StatusCode.UNIMPLEMENTED}
+
+
 async def test_the_index_of_a_named_repository_is_unimplemented(channel: Any) -> None:
     request = METHODS["RepositoryIndex"].request(repository_name="main").SerializeToString()
     error = await failing(channel, METHODS["RepositoryIndex"].path, request)
