@@ -68,10 +68,10 @@ class Penstock:
         flags = [word for name, port in ports for word in (name, str(port))]
         command = [str(COMMAND), "serve", *flags, "--data-dir", str(self.directory / "data"), *self.flags]
         at = self.log.stat().st_size if self.log.exists() else 0
+        # Killed, it cannot remove its temporary files: here they go with the test's.
+        environment = {**plain_environment(), "TMPDIR": str(self.directory)}
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=plain_environment()
-            )
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         workers = int(self.flags[self.flags.index("--workers") + 1]) if "--workers" in self.flags else 1
         until(lambda: not self.running or len(self._announced(at)) >= workers, timeout_s=START_S, what=self.told())
         assert self.running, f"it ended: {self.told()}"
