@@ -36,7 +36,7 @@ from tests.support.processes import until
 from tests.support.scale import Measured, Scale
 from tests.support.triton import Triton
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]  # --full takes its time
 
 DEADLINE_S = 1.0
 SIGNATURE = {

@@ -19,7 +19,7 @@ from tests.support.load import HANG_S, Load, Outcome, about_digits, about_fakes,
 from tests.support.penstock import Penstock, penstock
 from tests.support.scale import Measured, Scale
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]  # --full takes its time
 
 SLOW_MS = 400
 """A model slow enough to be in flight when the listeners close."""

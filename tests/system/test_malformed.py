@@ -25,7 +25,7 @@ from tests.corpora.framing import BODY, PATH, Bytes, http1_cases, http2_cases, r
 from tests.support.penstock import Penstock, penstock, resident_kib
 from tests.support.scale import Measured, Scale
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]  # --full takes its time
 
 PATIENCE_S = 20.0
 AT_ONCE = 8

@@ -19,7 +19,7 @@ from tests.support.processes import until
 from tests.support.redis import Redis
 from tests.support.scale import Measured, Scale
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]  # --full takes its time
 
 WORKERS = 2
 

@@ -20,7 +20,7 @@ from tests.support.postgres import Postgres
 from tests.support.processes import until
 from tests.support.scale import Measured, Scale
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]  # --full takes its time
 
 WORKERS: Final = 2
 CLIENTS: Final = 8
