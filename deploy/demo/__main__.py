@@ -33,12 +33,14 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started is ended then, too
     try:
         with contextlib.ExitStack() as started:
-            return demonstrate(started)
+            code = demonstrate(started)
     except FailedError as error:
         print(f"\nThe demonstration stops here: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    say("stopped; the logs stay in .demo")
+    return code
 
 
 def demonstrate(started: contextlib.ExitStack) -> int:
@@ -51,7 +53,7 @@ def demonstrate(started: contextlib.ExitStack) -> int:
     place = ROOT / ".demo" / str(ports.http)
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    say(f"starting Triton (REST {ports.triton_http}, gRPC {ports.triton_grpc}) and Penstock; logs in {shorter(place)}")
+    say(f"starting Triton (REST {ports.triton_http}, gRPC {ports.triton_grpc}) and Penstock; logs: {shorter(place)}")
     triton = started.enter_context(start_triton(ports, place))
     penstock = started.enter_context(start_penstock(ports, place))
     penstock.wait_ready(ports.http, PENSTOCK_START_S)
@@ -62,11 +64,12 @@ def demonstrate(started: contextlib.ExitStack) -> int:
         asked = predict(ports, place)
     fine = show.everything(asked)
     say("all predictions are in" if fine else "not everything is as it should be; see above")
-    if os.environ.get("ONCE") == "1":
-        return 0 if fine else 1
-    show.addresses(ports, curl(asked, ports))
-    keep_serving(penstock, triton)
-    return 0
+    once = os.environ.get("ONCE") == "1"
+    if not once:
+        show.addresses(ports)
+        keep_serving(penstock, triton)
+    say("stopping (Triton takes a few seconds)")
+    return 0 if fine or not once else 1
 
 
 def predict(ports: Ports, place: Path) -> Asked:
@@ -74,7 +77,7 @@ def predict(ports: Ports, place: Path) -> Asked:
     manifests = manifests_for(ports, place)
     say(f"penstock apply -f {shorter(manifests)}")
     print(run([PENSTOCK, "apply", "-f", str(manifests), "--server", f"http://127.0.0.1:{ports.admin}"]), end="")
-    say(f"the first prediction: {first_prediction(ports.http)}")
+    say(f"first prediction: {first_prediction(ports.http)}")
     wait_for(ports.http, ("digits@2", "digits-triton", "digits-live"))
     say("asking for every test image, over every carrier")
     return ask_everything(ports.http, ports.grpc)
@@ -118,13 +121,6 @@ def manifests_for(ports: Ports, place: Path) -> Path:
     return copy
 
 
-def curl(asked: Asked, ports: Ports) -> str:
-    """A line to try: the first test image, over REST JSON."""
-    pixels = ",".join(str(int(value)) for value in asked.images[0])
-    body = f'{{"inputs":[{{"name":"image","shape":[1,64],"datatype":"FP32","data":[{pixels}]}}]}}'
-    return f"curl -s http://127.0.0.1:{ports.http}/v2/models/digits/infer -d '{body}'"
-
-
 def keep_serving(*servers: Server) -> None:
     """Until Ctrl-C, or until one of them ends."""
     try:
@@ -134,7 +130,6 @@ def keep_serving(*servers: Server) -> None:
             time.sleep(0.5)
     except KeyboardInterrupt:
         print()
-        say("stopping (Triton takes a few seconds)")
 
 
 def shorter(path: Path) -> str:

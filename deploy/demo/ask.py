@@ -64,7 +64,7 @@ def first_prediction(http_port: int) -> str:
     """One image, as soon as the model answers. Raises FailedError when it does not within a minute."""
     images, labels = test_set()
     answer = patiently(http_port, question("digits", images[:1]))
-    return f"image 0 shows a {answer.outputs['label'][0]} (truth: {labels[0]}), says {answer.served_by}"
+    return f"image 0 is a {answer.outputs['label'][0]}, says {answer.served_by} (truth: {labels[0]})"
 
 
 def wait_for(http_port: int, names: Sequence[str]) -> None:

@@ -6,16 +6,21 @@ from collections import defaultdict
 from itertools import groupby
 
 from deploy.demo.ask import BATCH, Asked
-from deploy.demo.processes import Ports
+from deploy.demo.processes import PENSTOCK_PORTS, Ports
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 SHADES = " ░▒▓█"
-DRAWN = 6
+DRAWN, DRAWN_WIDTH, GAP = 6, 16, 3
+"""Images in a row, where there is room; and columns of an image and between two."""
+NARROW, FRAME = 110, 3
+"""Columns below which a table is narrow; and what a cell takes besides its text."""
 WIDTH = 118
 """Columns where the output is not a terminal."""
+FIELDS = {"asked for": "asked", "over": "carrier", "truth": "truth", "answer": "answer", "served by": "served_by"}
+"""Column -> field of a row; all but the one that may be shortened."""
 SHARE, TOLERANCE = 0.90, 0.06
 """What digits@1 gets of the route, and how far 450 users may be from it: over four standard deviations."""
 
@@ -27,33 +32,42 @@ def everything(asked: Asked) -> bool:
         console.width = WIDTH
     console.print()
     draw(console, asked)
-    console.print(predictions(asked))
+    console.print(predictions(asked, console.width))
     console.print(accuracies(asked))
     return equal_bits(console, asked) & observed_split(console, asked)
 
 
 def draw(console: Console, asked: Asked) -> None:
     """The first test images, as a person would see them."""
-    console.print(f"[bold]Test images 0 to {DRAWN - 1}[/bold], 8 x 8 pixels, none of them seen in training:\n")
+    drawn = max(1, min(DRAWN, (console.width + GAP) // (DRAWN_WIDTH + GAP)))
+    console.print(f"[bold]Test images 0 to {drawn - 1}[/bold], 8 x 8 pixels, none of them seen in training:\n")
     for row in range(8):
-        cells = (asked.images[number].reshape(8, 8)[row] for number in range(DRAWN))
+        cells = (asked.images[number].reshape(8, 8)[row] for number in range(drawn))
         console.print(
-            "   ".join("".join(SHADES[int(pixel) // 4] * 2 for pixel in cell) for cell in cells), highlight=False
+            (" " * GAP).join("".join(SHADES[int(pixel) // 4] * 2 for pixel in cell) for cell in cells), highlight=False
         )
     console.print()
 
 
-def predictions(asked: Asked) -> Table:
-    """Who answered what."""
+def predictions(asked: Asked, width: int) -> Table:
+    """Who answered what, in `width` columns: where there is little room, "what" is shortened and a right truth left out."""
     table = Table(title="Predictions", title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
-    for column in ("asked for", "over", "what", "truth", "answer", "served by"):
-        table.add_column(column, no_wrap=column != "what")
+    narrow = width < NARROW
+    names = ("asked for", "over", "what", *(() if narrow else ("truth",)), "answer", "served by")
+    for name in names:
+        table.add_column(name, no_wrap=True)
+    others = [
+        max(len(name), *(len(getattr(row, FIELDS[name])) for row in asked.rows)) for name in names if name in FIELDS
+    ]
+    room = max(FRAME, width - sum(others) - FRAME * len(names) - 1)
     for name, rows in groupby(asked.rows, key=lambda row: row.asked):
         for row in rows:
-            colour = "green" if row.answer == row.truth else "red"
-            table.add_row(
-                name, row.carrier, escape(row.what), row.truth, f"[{colour}]{escape(row.answer)}[/]", row.served_by
-            )
+            right = row.answer == row.truth
+            answer = f"[{'green' if right else 'red'}]{escape(row.answer)}[/]"
+            if narrow and not right:
+                answer += f", not {escape(row.truth)}"
+            what = row.what if len(row.what) <= room else f"{row.what[: room - 1]}…"
+            table.add_row(name, row.carrier, escape(what), *([] if narrow else [row.truth]), answer, row.served_by)
         table.add_section()
     return table
 
@@ -103,8 +117,9 @@ def observed_split(console: Console, asked: Asked) -> bool:
     return not asked.moved and abs(asked.split.get("digits-1-local", 0) / total - SHARE) < TOLERANCE
 
 
-def addresses(ports: Ports, curl: str) -> None:
+def addresses(ports: Ports) -> None:
     """Where to go on from here."""
+    elsewhere = "" if ports.http == PENSTOCK_PORTS else f" \\\n    --address http://127.0.0.1:{ports.http}"
     print(
         f"""Serving until Ctrl-C:
   REST   http://127.0.0.1:{ports.http}/v2        metrics at /metrics
@@ -112,7 +127,9 @@ def addresses(ports: Ports, curl: str) -> None:
   admin  http://127.0.0.1:{ports.admin}/docs
 
 Try it:
-  {curl}
+  curl -s http://127.0.0.1:{ports.http}/v2/models/digits/infer \\
+    -d @deploy/examples/requests/digit.json
+  .venv/bin/penstock infer intent -f deploy/examples/requests/intent.json{elsewhere}
 """,
         flush=True,
     )

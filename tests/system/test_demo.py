@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -101,7 +100,7 @@ def serving() -> Iterator[Serving]:
     )
     assert process.stdout is not None
     try:
-        yield Serving(process, read_until(process, "Try it:", "'\n"))
+        yield Serving(process, read_until(process, "Try it:", "\n\n"))
     finally:
         if process.poll() is None:
             process.terminate()  # it ends what it started
@@ -109,14 +108,16 @@ def serving() -> Iterator[Serving]:
         process.stdout.close()
 
 
-def test_the_line_to_try_works(serving: Serving) -> None:
-    (body,) = re.findall(r"-d '(\{.*\})'", serving.output)
-    request = urllib.request.Request(f"http://127.0.0.1:{serving.port('REST')}/v2/models/digits/infer", body.encode())
+def test_the_lines_to_try_work(serving: Serving) -> None:
+    lines = serving.output.partition("Try it:")[2].replace(".venv/bin/", f"{Path(sys.executable).parent}/")
 
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        outputs = {output["name"]: output["data"] for output in json.load(answer)["outputs"]}
+    done = subprocess.run(
+        ["bash", "-euc", lines], capture_output=True, text=True, check=True, cwd=ROOT, env=environment(), timeout=60
+    )
 
-    assert outputs["label"] == [2]
+    digit, intent = (json.loads(line)["outputs"][0] for line in done.stdout.replace("}{", "}\n{").splitlines())
+    assert (digit["name"], digit["data"]) == ("label", [2])
+    assert intent["data"] == ["account", "delivery"]
 
 
 @pytest.mark.parametrize(
