@@ -103,6 +103,8 @@ class GrpcApp:
             self.refuse(stream, InvalidArgument("framing_invalid", problem="it is not a gRPC call"))
         elif path in self._unary:
             return
+        elif stream.ended and path not in self._streaming:
+            self.refuse(stream, self._unknown(path))
         else:
             stream.streaming = True
             answers = self._streaming.get(path, self._unimplemented)
@@ -172,7 +174,10 @@ class GrpcApp:
             yield answer
 
     def _answers_of(self, unoffered: str) -> Iterable[bytes]:
-        raise Unimplemented("rpc_unimplemented", rpc=self._unoffered.get(unoffered) or unoffered)
+        raise self._unknown(unoffered)
+
+    def _unknown(self, path: str) -> Unimplemented:
+        return Unimplemented("rpc_unimplemented", rpc=self._unoffered.get(path) or path)
 
     async def _watch(self, stream: Stream) -> AsyncIterator[bytes]:
         data = await stream.next_message()
