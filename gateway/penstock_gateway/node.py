@@ -123,10 +123,7 @@ class Node:
 
     def observed(self, deployment: str) -> tuple[str, str]:
         """A deployment's state here, and the reason for it."""
-        known = self.fleet.deployed(deployment)
-        if known is not None:
-            return known.state, known.reason
-        return "PENDING", "not routed to by this gateway"
+        return self.fleet.observed(deployment) or ("PENDING", "not routed to by this gateway")
 
     def labels_of(self, deployment: str) -> tuple[str, str, str]:
         """(model, version, backend) of a deployment, for metrics."""

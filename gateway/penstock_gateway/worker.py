@@ -72,12 +72,17 @@ async def serve_worker(
         gc.collect()
         gc.freeze()  # What stands now stays: keep it out of every later collection.
 
+        log = structlog.get_logger("penstock")
+
         def draining() -> None:
             node.plane.draining = True
+            log.info("stopping", drain_seconds=settings.drain_seconds)
 
         listeners = _listeners(settings, node, exposition, version)
         parent = seat.parent if seat else None
-        return await serve(listeners, sockets, started=started, draining=draining, parent=parent)
+        cut = await serve(listeners, sockets, started=started, draining=draining, parent=parent)
+        log.info("stopped", connections_cut=cut)
+        return cut
     finally:
         await node.aclose()
         writing.cancel()

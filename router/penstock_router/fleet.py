@@ -167,6 +167,19 @@ class Fleet:
     def all_deployed(self) -> Iterable[Deployed]:
         return list(self._deployed.values())
 
+    def observed(self, deployment: str) -> tuple[State, str] | None:
+        """Its state for people, and why: what no server that is up could answer is not READY. None if there is none."""
+        known = self._deployed.get(deployment)
+        if known is None:
+            return None
+        replica = known.replica
+        pool = self.endpoints(replica.backend)
+        if known.state == "PENDING" and pool and not any(e.up for e in pool):
+            return "PENDING", f"no server of backend '{replica.backend}' answers"
+        if known.state == "READY" and not self.is_ready(replica):
+            return "PENDING", f"no server of backend '{replica.backend}' that has it answers"
+        return known.state, known.reason
+
     def is_ready(self, replica: Replica) -> bool:
         """Is it READY on an endpoint that is up?"""
         known = self._deployed.get(replica.deployment)

@@ -120,8 +120,7 @@ class LivePlane:
         return [self._standing(replica) for replica in replicas]
 
     def _standing(self, replica: Replica) -> Standing:
-        known = self._fleet.deployed(replica.deployment)
-        state, reason = (known.state, known.reason) if known else ("PENDING", "not checked yet")
+        state, reason = self._fleet.observed(replica.deployment) or ("PENDING", "not checked yet")
         return Standing(replica.deployment, replica.version, replica.backend, is_placed(replica), state, reason)
 
     def index(self, *, ready_only: bool) -> Sequence[IndexEntry]:

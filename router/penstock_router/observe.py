@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import structlog
+
 from penstock_adapters.adapter import IndexEntry, Repository
 from penstock_adapters.protocol.errors import PenstockError
 from penstock_adapters.protocol.message import Signature
@@ -28,6 +30,7 @@ class Observer:
         self._fleet = fleet
         self._metrics = metrics
         self._clock = clock
+        self._log = structlog.get_logger("penstock.observe")
         self._loops: dict[LiveEndpoint, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -62,7 +65,11 @@ class Observer:
             look = endpoint.suspected.is_set() or endpoint.failures > 0 or self._clock() >= look_at
             endpoint.suspected.clear()
             answered = await self._answers(endpoint)
+            was_up = endpoint.up
             endpoint.probed(answered=answered)
+            if endpoint.up != was_up:
+                log = self._log.info if endpoint.up else self._log.warning
+                log("endpoint_up" if endpoint.up else "endpoint_down", backend=endpoint.backend, endpoint=endpoint.name)
             up.value = float(endpoint.up)
             if answered and look:
                 started = self._clock()

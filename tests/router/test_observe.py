@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from structlog.testing import capture_logs
+
 from penstock_adapters.adapter import IndexEntry
 from penstock_adapters.protocol.message import Signature, TensorMetadata
 from penstock_registry.kinds import Resource
@@ -138,3 +140,29 @@ async def test_a_listing_that_failed_does_not_put_off_the_next_check() -> None:
 async def hangs() -> Sequence[IndexEntry]:
     await asyncio.Event().wait()
     return ()
+
+
+async def test_a_server_that_goes_and_comes_is_logged_and_its_models_are_not_called_ready() -> None:
+    with capture_logs() as logs:
+        park = Park("m@1")
+        await park.serve(snapshot(1, quick(A), model("m", "1"), deployment("m@1", "b")))
+        (endpoint,) = park.fleet.endpoints("b")
+        async with observed(park):
+            await eventually(lambda: park.fleet.observed("m-1-b") == ("READY", ""))
+            park.at(A).not_ready.add("")
+            await eventually(lambda: not endpoint.up)
+            assert park.fleet.observed("m-1-b") == ("PENDING", "no server of backend 'b' that has it answers")
+            park.at(A).not_ready.clear()
+            await eventually(lambda: park.fleet.observed("m-1-b") == ("READY", ""))
+    said = [(row["event"], row["log_level"], row["backend"], row["endpoint"]) for row in logs if "endpoint" in row]
+    assert said == [("endpoint_down", "warning", "b", A), ("endpoint_up", "info", "b", A)]
+
+
+async def test_a_model_of_a_server_that_never_answered_waits_for_it() -> None:
+    park = Park("m@1")
+    await park.serve(snapshot(1, quick(A), model("m", "1"), deployment("m@1", "b")))
+    assert park.fleet.observed("m-1-b") == ("PENDING", "not checked yet")
+    assert park.fleet.observed("nope") is None
+    park.at(A).not_ready.add("")
+    async with observed(park):
+        await eventually(lambda: park.fleet.observed("m-1-b") == ("PENDING", "no server of backend 'b' answers"))

@@ -134,7 +134,7 @@ def validate(
     """
     manifests = read(filename)
     if not quiet:
-        line(f"{len(manifests)} manifests are valid")
+        line(f"{len(manifests)} manifests are valid" if len(manifests) != 1 else "1 manifest is valid")
 
 
 def export(
