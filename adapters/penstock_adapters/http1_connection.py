@@ -15,6 +15,7 @@ import httptools
 import msgspec
 
 from penstock_adapters.protocol.message import Buffer
+from penstock_adapters.protocol.wire import room
 
 SCRATCH: Final = 16 * 1024
 """Bytes of the buffer a connection reads answers' heads and small bodies into; larger bodies are read into their own."""
@@ -78,7 +79,7 @@ class Connection(asyncio.BufferedProtocol):
     """See the module. Idle while `future` is None."""
 
     __slots__ = (
-        "_body", "_body_view", "_caps", "_chunked", "_done", "_filled", "_headers", "_interim", "_keep",
+        "_body_view", "_caps", "_chunked", "_done", "_filled", "_headers", "_interim", "_keep",
         "_large", "_length", "_owner", "_parser", "_pieces", "_problem", "_scratch", "_started", "_status", "_wire",
         "deadline", "future", "idle_since", "reused", "transport", "was_opened",
     )  # fmt: skip
@@ -100,7 +101,6 @@ class Connection(asyncio.BufferedProtocol):
     def _reset(self) -> None:
         self._headers: dict[bytes, bytes] = {}
         self._pieces: list[bytes] = []
-        self._body = bytearray()
         self._body_view: memoryview | None = None
         self._filled = self._length = self._wire = self._interim = self._status = 0
         self._keep = self._chunked = self._done = self._started = False
@@ -181,8 +181,7 @@ class Connection(asyncio.BufferedProtocol):
         There is room for one byte more: what stands behind the body must be seen before anybody else is given the
         connection, or it would be read as the answer to the next request.
         """
-        self._body = bytearray(self._length + 1)
-        view = memoryview(self._body)
+        view = room(self._length + 1)
         for piece in self._pieces:
             view[self._filled : self._filled + len(piece)] = piece
             self._filled += len(piece)

@@ -19,7 +19,7 @@ from penstock_adapters.protocol import grpc_codec, rest_codec
 from penstock_adapters.protocol.body import ResponseBody, RestWire
 from penstock_adapters.protocol.errors import BadBackendAnswer, InvalidArgument, PenstockError
 from penstock_adapters.protocol.limits import DEFAULT_LIMITS, Limits
-from penstock_adapters.protocol.message import Json, ModelMetadata, ResponseMessage
+from penstock_adapters.protocol.message import Json, ModelMetadata, ResponseMessage, Tensor
 from penstock_adapters.protocol.parameters import INT64_MAX, sequence_id
 from penstock_adapters.protocol.request import InferenceRequest, InferenceResponse
 from penstock_adapters.protocol.validate import validate_response
@@ -62,17 +62,24 @@ class TritonAdapter:
     # -- Adapter --
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
-        http, grpc, name = self._http, self._grpc, request.model_name
+        name = request.model_name
+        size = _bytes(request.body.message.inputs)
         started = time.monotonic()
         try:
-            if http is None:
-                return await self._infer_grpc(request, _given(grpc))
-            stop = grpc is not None and self._legs.worth_stopping(name, caller_deadline=request.caller_deadline)
-            if grpc is not None and stop and fits_grpc(request):
-                return await self._infer_grpc(request, grpc)
-            return await self._infer_http(request, http)
+            response = await self._infer(request, size)
+            size += _bytes(response.body.message.outputs)
+            return response
         finally:
-            self._legs.took(name, time.monotonic() - started)
+            self._legs.took(name, time.monotonic() - started, size)
+
+    async def _infer(self, request: InferenceRequest, size: int) -> InferenceResponse:
+        http, grpc = self._http, self._grpc
+        if http is None:
+            return await self._infer_grpc(request, _given(grpc))
+        stop = self._legs.worth_stopping(request.model_name, size, caller_deadline=request.caller_deadline)
+        if grpc is not None and stop and fits_grpc(request):
+            return await self._infer_grpc(request, grpc)
+        return await self._infer_http(request, http)
 
     async def _infer_http(self, request: InferenceRequest, http: HttpClient) -> InferenceResponse:
         name = request.model_name
@@ -236,6 +243,10 @@ def _unloadable(name: str) -> InvalidArgument:
 
 def _in(seconds: float) -> float:
     return asyncio.get_running_loop().time() + seconds if seconds < inf else inf
+
+
+def _bytes(tensors: Sequence[Tensor]) -> int:
+    return sum(len(tensor.data) for tensor in tensors)
 
 
 def _given(leg: GrpcLeg | None) -> GrpcLeg:

@@ -10,6 +10,10 @@ from typing import Final
 
 LONG_S: Final = 0.02
 """A model whose calls take this long is called over gRPC: there its price is less than a hundredth."""
+CHEAP: Final = 64 * 1024
+"""Bytes of tensors up to which the price of gRPC is that; beyond, every tensor is copied, and it grows with them."""
+TRANSFER: Final = 200e6
+"""Bytes a second that explain a call's time without the model."""
 FORGET: Final = 0.05
 """Weight of a shorter call; a longer one counts at once."""
 MODELS_MAX: Final = 10_000
@@ -23,13 +27,19 @@ class LegChoice:
     def __init__(self) -> None:
         self._seen_s: dict[str, float] = {}
 
-    def worth_stopping(self, model: str, *, caller_deadline: bool) -> bool:
-        """Of a model nobody has called yet only this is known: did the caller say when it should stop?"""
-        seen_s = self._seen_s.get(model)
-        return caller_deadline if seen_s is None else seen_s >= LONG_S
+    def worth_stopping(self, model: str, size: int, *, caller_deadline: bool) -> bool:
+        """`size` is the request's bytes of tensors.
 
-    def took(self, model: str, seconds: float) -> None:
-        """A call ended after `seconds`, however it ended."""
+        Of a model nobody has called yet only this is known: did the caller say when it should stop?
+        """
+        seen_s = self._seen_s.get(model)
+        if seen_s is None:
+            return caller_deadline and size <= CHEAP
+        return seen_s >= LONG_S * max(1.0, size / CHEAP)
+
+    def took(self, model: str, seconds: float, size: int) -> None:
+        """A call ended after `seconds`, however it ended; `size` bytes of tensors went there and back."""
+        seconds = max(seconds - size / TRANSFER, 0.0)
         seen_s = self._seen_s.get(model, 0.0)
         if model not in self._seen_s and len(self._seen_s) >= MODELS_MAX:
             self._seen_s.clear()

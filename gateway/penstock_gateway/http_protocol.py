@@ -16,6 +16,7 @@ from typing import Final, Protocol, cast
 from penstock_adapters.protocol.errors import PenstockError, RequestTimeout, TooLarge
 from penstock_adapters.protocol.limits import Limits
 from penstock_adapters.protocol.message import Buffer
+from penstock_adapters.protocol.wire import room
 from penstock_gateway.accepting import Stall
 from penstock_gateway.http_chunks import ChunkedBody
 from penstock_gateway.http_head import END, Head, check_unfinished, parse_head
@@ -78,7 +79,7 @@ class HttpProtocol(asyncio.Protocol):
     """One connection."""
 
     __slots__ = (
-        "_body", "_buffer", "_chunks", "_head", "_last_head", "_loop", "_received", "_served", "_shared", "_since",
+        "_body", "_buffer", "_chunks", "_filled", "_head", "_last_head", "_loop", "_received", "_served", "_shared", "_since",
         "_stall", "_task", "_transport", "_write_paused", "state",
     )  # fmt: skip
 
@@ -91,7 +92,8 @@ class HttpProtocol(asyncio.Protocol):
         self._head: Head | None = None
         self._last_head: tuple[bytes, Head | None] = (END, None)
         """The bytes of the last head and what they mean: clients repeat themselves, and equal bytes mean the same."""
-        self._body: bytearray | None = None
+        self._body: memoryview | None = None
+        self._filled = 0
         self._chunks: ChunkedBody | None = None
         self._received = 0
         self._since = 0.0
@@ -193,7 +195,8 @@ class HttpProtocol(asyncio.Protocol):
         elif len(rest) >= length:
             self._run(*((rest, b"") if len(rest) == length else (rest[:length], rest[length:])))
         else:
-            self._body = bytearray()  # It grows with what comes: a length alone must not cost memory.
+            self._body = room(length)
+            self._filled = 0
             self._await_body(rest)
 
     def _await_body(self, rest: bytes) -> None:
@@ -207,16 +210,18 @@ class HttpProtocol(asyncio.Protocol):
             self._take(rest)
 
     def _fill(self, data: bytes) -> None:
-        body, head = self._body, self._head
+        body = self._body
         assert body is not None
-        assert head is not None
-        assert head.length is not None
-        missing = head.length - len(body)
-        body += data if len(data) <= missing else memoryview(data)[:missing]
-        if len(data) < missing:
+        start = self._filled
+        end = start + len(data)
+        if end < len(body):
+            body[start:end] = data
+            self._filled = end
             return
+        used = len(body) - start
+        body[start:] = data if used == len(data) else memoryview(data)[:used]
         self._body = None
-        self._run(memoryview(body), data[missing:])
+        self._run(body, data[used:])
 
     def _take_chunks(self, chunks: ChunkedBody, data: bytes) -> None:
         rest = chunks.feed(data)

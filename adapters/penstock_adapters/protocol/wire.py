@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import mmap
+from typing import Final
+
 import msgspec
 
 from penstock_adapters.protocol.message import Buffer
+
+LARGE: Final = 64 * 1024
+"""Bytes from which a body gets pages of its own."""
+
+
+def room(size: int) -> memoryview:
+    """A writable buffer for a body of `size` bytes, filled with zeros.
+
+    A large one is mapped: it costs memory only where it is written, so that an announced length alone costs none, and it
+    goes back to the system whole. From the heap, bodies of 16 MB left holes five times their size.
+    """
+    if size < LARGE:
+        return memoryview(bytearray(size))
+    return memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
 class RestWire(msgspec.Struct, frozen=True, gc=False):
